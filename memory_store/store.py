@@ -1,0 +1,177 @@
+"""What the service asks of a memory, as data and one protocol.
+
+A tenant's memory is a set of rows (address, latent); a `TenantMemory` is an immutable view of
+it at one version. `RedisStore` (redis_store.py) is the one implementation: a real Valkey or
+Redis, embedded or external. Vectors cross this border as float32 NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Kind = Literal["fact", "suppression", "chunk"]
+Policy = Literal["grow", "fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySpec:
+    """What every row of a store looks like; derived from the checkpoint."""
+
+    address_dim: int  # d
+    latent_dim: int  # C
+    fingerprint: str  # of the checkpoint that made addresses and latents
+
+
+@dataclass(frozen=True, slots=True)
+class ReadParams:
+    """Constants of the least-squares address (design, section 3)."""
+
+    beta: float = 10.0  # kernel κ(x, y) = exp(β(x·y - 1))
+    ridge: float = 1e-3  # λ
+    candidates: int = 64  # m, rows of the level-1 solve
+    floor: float = 0.3  # best cosine below this: nothing is read
+    tie: float = 0.01  # rows this close to the best answer equally: the newest takes all
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact to write. `cue` is the text that was encoded as the address."""
+
+    cue: str
+    address: Float32  # (d,), unit length
+    latent: Float32  # (C,)
+    id: str | None = None  # None: a hash of the folded cue
+    kind: Kind = "fact"
+    prompt: str | None = None
+    target: str | None = None
+    text: str | None = None
+    document_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: float | None = None  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored fact without its vectors, as listings show it."""
+
+    id: str
+    kind: Kind
+    prompt: str | None
+    target: str | None
+    text: str | None
+    document_id: str | None
+    metadata: Mapping[str, Any]
+    created_at: float
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    id: str
+    status: Literal["written", "replaced", "erased", "not_found"]
+    replaced_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The outcome of one write or forget: whole or absent."""
+
+    version: int
+    results: tuple[RowResult, ...]
+    replayed: bool = False  # the same change id had been applied before
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """Identity of a change. `id` makes a resend do nothing; `digest` guards its reuse."""
+
+    id: str
+    digest: str = ""
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantInfo:
+    name: str
+    policy: Policy
+    epoch: str
+    version: int
+    change: str
+    fingerprint: str
+    facts: int
+    suppressions: int
+    chunks: int
+    bytes: int
+    quota_facts: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What Q queries read from one tenant. Row order of `ids`, `weights`, `cosines`: best first."""
+
+    latent: Float32  # (Q, C): z_r = w M, zeros where nothing was read
+    variance: Float32  # (Q,): posterior variance in [0, 1]; 1 where nothing was read
+    ids: tuple[tuple[str, ...], ...]  # Q x up to m ids, by weight
+    weights: tuple[Float32, ...]
+    cosines: tuple[Float32, ...]  # address cosine of those rows
+    suppressed: tuple[bool, ...]  # the row that takes most weight is a suppression
+
+
+class TenantMemory(Protocol):
+    """An immutable view of one tenant at one version; safe to share between threads."""
+
+    @property
+    def info(self) -> TenantInfo: ...
+    @property
+    def stale(self) -> bool: ...
+    def read(self, queries: Float32) -> Readout:
+        """Least-squares read of queries (Q, d)."""
+        ...
+
+
+class MemoryStore(Protocol):
+    """Persistence of all tenants. Raises the errors of memory_store/errors.py."""
+
+    async def create_tenant(
+        self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None
+    ) -> tuple[TenantInfo, bool]:
+        """Create or update; True if it was new. Policy is fixed after the first write."""
+        ...
+
+    async def tenant(self, tenant: str) -> TenantInfo: ...
+    async def tenants(self) -> list[str]: ...
+    async def delete_tenant(self, tenant: str) -> None:
+        """Erase everything of the tenant."""
+        ...
+
+    async def write(
+        self, tenant: str, facts: Sequence[Fact], request: ChangeRequest
+    ) -> Change: ...
+
+    async def forget(
+        self, tenant: str, request: ChangeRequest, *, ids: Sequence[str] = (), cues: Sequence[str] = ()
+    ) -> Change:
+        """Erase by id and by cue; results in that order, `not_found` where there was none."""
+        ...
+
+    async def memory(self, tenant: str) -> TenantMemory:
+        """The current view: one round trip when the cache is current."""
+        ...
+
+    async def record(self, tenant: str, id: str) -> Record: ...
+    async def records(
+        self, tenant: str, *, cursor: str | None = None, limit: int = 100
+    ) -> tuple[list[Record], str | None]: ...
+    def sweep(self, tenant: str) -> AsyncIterator[Change]:
+        """Erase what has expired, through the erase script."""
+        ...
+
+    async def ping(self) -> bool: ...
+    async def close(self) -> None: ...
