@@ -1,0 +1,1 @@
+"""Everything that touches the device: encoding, reading, decoding."""
