@@ -3,6 +3,7 @@
 StoreError
 ├── TenantNotFound
 ├── FactNotFound
+├── InvalidFact              a fact no row can hold: not finite, wrong shape, bad id
 ├── VersionConflict          expected_version does not match
 ├── QuotaExceeded
 ├── PolicyFixed              the policy cannot change after the first write
@@ -12,7 +13,8 @@ StoreError
 ├── StoreFull                Redis is out of memory
 ├── DurabilityUnconfirmed    applied, but not confirmed by enough copies in time
 ├── OutcomeUnknown           the connection broke while a change was under way
-└── StoreUnavailable         Redis cannot be reached
+├── StoreUnavailable         Redis cannot be reached
+└── DataDirLocked            another process runs the embedded Valkey on this folder
 """
 
 from __future__ import annotations
@@ -26,6 +28,14 @@ class TenantNotFound(StoreError): ...
 
 
 class FactNotFound(StoreError): ...
+
+
+class InvalidFact(StoreError):
+    """`index` is the fact's place in the call."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"facts[{index}]: {reason}")
+        self.index, self.reason = index, reason
 
 
 class VersionConflict(StoreError): ...
@@ -56,3 +66,6 @@ class OutcomeUnknown(StoreError): ...
 
 
 class StoreUnavailable(StoreError): ...
+
+
+class DataDirLocked(StoreError): ...

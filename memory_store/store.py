@@ -36,7 +36,8 @@ class ReadParams:
     ridge: float = 1e-3  # λ
     candidates: int = 64  # m, rows of the level-1 solve
     floor: float = 0.3  # best cosine below this: nothing is read
-    tie: float = 0.01  # rows this close to the best answer equally: the newest takes all
+    tie: float = 0.02  # rows answer equally if their distance 1 - cos exceeds the best's by at
+    tie_floor: float = 2.5e-4  # most tie · distance + tie_floor: the newest takes all the weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,15 @@ class MemoryStore(Protocol):
         """Erase everything of the tenant."""
         ...
 
-    async def write(
-        self, tenant: str, facts: Sequence[Fact], request: ChangeRequest
-    ) -> Change: ...
+    async def write(self, tenant: str, facts: Sequence[Fact], request: ChangeRequest) -> Change: ...
 
     async def forget(
-        self, tenant: str, request: ChangeRequest, *, ids: Sequence[str] = (), cues: Sequence[str] = ()
+        self,
+        tenant: str,
+        request: ChangeRequest,
+        *,
+        ids: Sequence[str] = (),
+        cues: Sequence[str] = (),
     ) -> Change:
         """Erase by id and by cue; results in that order, `not_found` where there was none."""
         ...

@@ -1,0 +1,121 @@
+"""Tenants' views, kept current with one round trip a request.
+
+A cached view is current only if epoch, version and change are those in Redis. One that is behind
+replays the log: the rows that were touched since, fetched in the same step that names them. A gap
+in the log, another epoch or an unknown change means that history was rewritten (a tenant made
+anew, a failover that lost writes): the view is dropped and loaded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from redis.asyncio import Redis
+
+from memory_store.errors import CheckpointMismatch, StoreUnavailable, TenantNotFound
+from memory_store.pages import HEADER, K, Layout
+from memory_store.scripts import Scripts, page_key, parse_meta, translated
+from memory_store.store import ReadParams, TenantInfo
+from memory_store.view import CachedPage, View
+
+PAGES_AT_ONCE: Final = 8
+SLOTS_TO_REPLAY: Final = 4096
+ATTEMPTS: Final = 8
+
+
+class ViewCache:
+    """Least recently used tenants leave when the views hold more than `cache_bytes`."""
+
+    def __init__(
+        self, client: Redis, scripts: Scripts, layout: Layout, params: ReadParams, cache_bytes: int
+    ) -> None:
+        self._client, self._scripts = client, scripts
+        self._layout, self._params, self._cache_bytes = layout, params, cache_bytes
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def view(self, tenant: str) -> View:
+        """The current view. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
+        StoreUnavailable."""
+        async with self._locks[tenant]:
+            view = self._views.get(tenant)
+            try:
+                for _ in range(ATTEMPTS):
+                    view, current = await self._step(tenant, view)
+                    if current:
+                        self._keep(tenant, view)
+                        return view
+            except BaseException:
+                self.drop(tenant)
+                raise
+        raise StoreUnavailable(f"tenant {tenant} changes faster than it can be loaded")
+
+    def drop(self, tenant: str) -> None:
+        self._views.pop(tenant, None)
+
+    async def _step(self, tenant: str, view: View | None) -> tuple[View, bool]:
+        """Ask what changed since `view`; the view that follows, and whether it is current."""
+        layout = self._layout
+        known = view.info if view else None
+        reply = await self._scripts.run(
+            "sync",
+            tenant,
+            known.epoch if known else "",
+            known.version if known else 0,
+            known.change if known else "",
+            SLOTS_TO_REPLAY,
+            HEADER.size,
+            layout.row_size,
+            K,
+        )
+        if not reply:
+            raise TenantNotFound(tenant)
+        info, meta = parse_meta(tenant, reply[0])
+        if info.fingerprint != layout.spec.fingerprint:
+            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
+        if view is None or reply[1] == b"reload":
+            return await self._load(info, int(meta["slots"])), False
+        if reply[1] == b"behind":
+            view = view.with_rows(self._rows(info.epoch, reply[2]))
+        return replace(view, info=info), True
+
+    def _rows(self, epoch: str, flat: list[bytes]) -> dict[int, np.void]:
+        rows: dict[int, np.void] = {}
+        for slot, data in zip(flat[::2], flat[1::2], strict=True):
+            row = np.frombuffer(data.ljust(self._layout.row_size, b"\0"), self._layout.dtype)
+            self._layout.check_rows(row, epoch, int(slot))
+            rows[int(slot)] = row[0]
+        return rows
+
+    async def _load(self, info: TenantInfo, slots: int) -> View:
+        """All pages, as they are while they are fetched; the log then tells what moved since."""
+        pages: list[CachedPage] = []
+        total = -(-slots // K)
+        for first in range(0, total, PAGES_AT_ONCE):
+            numbers = range(first, min(first + PAGES_AT_ONCE, total))
+            keys = [page_key(info.name, info.epoch, n) for n in numbers]
+            with translated():
+                stored: list[Any] = [await self._client.get(key) for key in keys]
+            pages += await asyncio.to_thread(self._parse, info.epoch, first, stored)
+        return View(info, self._layout.spec, self._params, tuple(pages))
+
+    def _parse(self, epoch: str, first: int, stored: list[bytes | None]) -> list[CachedPage]:
+        layout = self._layout
+        return [
+            CachedPage(
+                layout.empty() if data is None else layout.parse_page(data, epoch, first + i)
+            )
+            for i, data in enumerate(stored)
+        ]
+
+    def _keep(self, tenant: str, view: View) -> None:
+        self._views[tenant] = view
+        self._views.move_to_end(tenant)
+        held = sum(v.nbytes for v in self._views.values())
+        while held > self._cache_bytes:
+            _, gone = self._views.popitem(last=False)
+            held -= gone.nbytes

@@ -1,0 +1,145 @@
+"""One change of a tenant: planned, carried out by one script, or found done already.
+
+A change is planned against what is stored under its ids and cues. The script applies it if the
+tenant's version has not moved since; if it has, the change is planned again. Every change has an
+id that is remembered with its outcome, so that a resend, by a client or by a client library, does
+nothing and answers the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Final, Literal, cast
+
+from memory_store.errors import (
+    CheckpointMismatch,
+    IdempotencyKeyReused,
+    TenantNotFound,
+    VersionConflict,
+)
+from memory_store.pages import K, Layout
+from memory_store.plan import Entry, Plan
+from memory_store.rows import pack, record_bytes
+from memory_store.scripts import Arg, Scripts, parse_meta
+from memory_store.store import Change, ChangeRequest, Kind, RowResult, TenantInfo
+
+KINDS: Final[tuple[Kind, ...]] = ("fact", "suppression", "chunk")
+LOG: Final = 512  # changes that a cache can be behind and still catch up
+REMEMBER_CLIENT: Final = 24 * 3600  # seconds that a client's change id is kept
+REMEMBER_OWN: Final = 600  # seconds that one drawn by the server is kept
+ATTEMPTS: Final = 100
+
+Apply = Callable[[Plan, TenantInfo], list[RowResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a change looks up before it is planned."""
+
+    ids: Sequence[str] = ()
+    cues: Sequence[str] = ()  # digests
+    free: int = 0  # slots
+    expired: int = 0  # ids that have expired
+
+
+class Changes:
+    """Applies changes; those of one tenant one after the other, within this process."""
+
+    def __init__(self, scripts: Scripts, layout: Layout) -> None:
+        self._scripts, self._layout = scripts, layout
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def run(
+        self,
+        script: Literal["write", "erase"],
+        tenant: str,
+        request: ChangeRequest,
+        wanted: Wanted,
+        apply: Apply,
+    ) -> Change:
+        """Raises VersionConflict, IdempotencyKeyReused, StoreFull, OutcomeUnknown,
+        TenantNotFound, CheckpointMismatch, StoreUnavailable, and what `apply` raises."""
+        counts = (wanted.free, len(wanted.ids), len(wanted.cues), wanted.expired)
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            for attempt in range(ATTEMPTS):
+                reply = await self._scripts.run(
+                    "plan", tenant, request.id, *counts, *wanted.ids, *wanted.cues
+                )
+                change = await self._attempt(script, tenant, reply, request, apply)
+                if change is not None:
+                    return change
+                await asyncio.sleep(random.random() * min(0.001 * 2**attempt, 0.05))
+        raise VersionConflict(f"tenant {tenant}: other writers kept getting in between")
+
+    async def _attempt(
+        self,
+        script: Literal["write", "erase"],
+        tenant: str,
+        reply: list[Any],
+        request: ChangeRequest,
+        apply: Apply,
+    ) -> Change | None:
+        """Plan and apply; None if another writer was faster."""
+        if not reply:
+            raise TenantNotFound(tenant)
+        info, meta = parse_meta(tenant, reply[0])
+        if info.fingerprint != self._layout.spec.fingerprint:
+            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
+        if reply[1] is not None:
+            return replay(reply[1], request)
+        if request.expected_version not in (None, info.version):
+            raise VersionConflict(f"tenant {tenant} is at version {info.version}")
+        free = [int(slot) for slot in reply[3]]
+        plan = Plan.of(_entries(reply[2]), free, int(meta["slots"]), int(meta["stamp"]))
+        results = apply(plan, info)
+        if not plan.touched and not request.digest:
+            return Change(info.version, tuple(results))
+        arguments = self._arguments(plan, info, request, results)
+        status, *rest = await self._scripts.run(script, tenant, *arguments)
+        if status == b"replayed":
+            return replay(rest[0], request)
+        return Change(int(rest[0]), tuple(results)) if status == b"applied" else None
+
+    def _arguments(
+        self, plan: Plan, info: TenantInfo, request: ChangeRequest, results: Sequence[RowResult]
+    ) -> list[Arg]:
+        """The arguments of lua/change.lua, in its order."""
+        outcome = json.dumps([astuple(result) for result in results], separators=(",", ":"))
+        remember = REMEMBER_CLIENT if request.digest else REMEMBER_OWN
+        args: list[Arg] = [info.epoch, info.version, request.id, request.digest, outcome, remember]
+        args += [info.fingerprint, plan.slots, plan.stamp, *(plan.count(kind) for kind in KINDS)]
+        args += [self._layout.header, self._layout.row_size, K, LOG]
+        args.append(len(plan.removed))
+        for entry in plan.removed:
+            args += [entry.id, entry.slot, entry.cue]
+        args += [len(plan.freed), *plan.freed, len(plan.puts)]
+        now = time.time()
+        for slot, put in plan.puts.items():
+            entry, fact = put.entry, put.fact
+            row = pack(self._layout, fact, entry.id, put.stamp)
+            args += [slot, self._layout.seal(row, info.epoch, slot)]
+            args += [record_bytes(fact, entry.id, now), entry.id]
+            args += [f"{slot} {entry.kind} {entry.cue}", entry.cue, fact.expires_at or ""]
+        return args
+
+
+def _entries(flat: list[bytes]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for raw_id, raw in zip(flat[::2], flat[1::2], strict=True):
+        id, (slot, kind, cue) = raw_id.decode(), raw.decode().split(" ")
+        entries[id] = Entry(id, int(slot), cast(Kind, kind), cue)
+    return entries
+
+
+def replay(stored: bytes, request: ChangeRequest) -> Change:
+    """The outcome of a change that was applied before. Raises IdempotencyKeyReused."""
+    body, version, outcome = stored.decode().split(" ", 2)
+    if body != request.digest:
+        raise IdempotencyKeyReused(f"{request.id} was used for another change")
+    results = tuple(RowResult(*fields) for fields in json.loads(outcome))
+    return Change(int(version), results, replayed=True)

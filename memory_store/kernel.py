@@ -1,0 +1,189 @@
+"""Level 1 of the search: the least-squares address over each query's best rows, batched.
+
+The reads of many tenants are one call: every query's candidate system is padded to a bucket and
+all systems of a bucket are solved together in float64, on whichever device is asked for. Padding
+is masked by occupancy, and a query's bucket depends on its own candidates only, so that who else
+is in the batch cannot be seen in an answer. reference.py is the specification.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memory_store.pages import STATES, Rows
+from memory_store.search import Candidates, Page, best_rows, canonical
+from memory_store.store import Float32, MemorySpec, Readout, ReadParams
+
+BUCKETS: Final = (8, 16, 32)  # then the params' own m
+
+
+class TenantView(Protocol):
+    """What a read needs of one tenant at one version."""
+
+    @property
+    def spec(self) -> MemorySpec: ...
+    @property
+    def params(self) -> ReadParams: ...
+    @property
+    def pages(self) -> Sequence[Page]: ...
+    @property
+    def now(self) -> float:
+        """The time at which rows expire or not, seconds since the epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One query's share of a Readout."""
+
+    latent: Float32  # (C,)
+    variance: float
+    weights: Float32  # (r,), falling
+    rows: Rows  # (r,), in that order
+    cosines: Float32  # (r,)
+
+
+def solve(
+    kernel: Tensor, to_query: Tensor, latents: Tensor, mask: Tensor, ridge: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """w = κ(q, U)(κ(U, U) + λI)⁻¹, z_r = w M and v = 1 - w κ(U, q), where `mask` is set.
+
+    kernel (B, m, m), to_query (B, m), latents (B, m, C), mask (B, m) → w (B, m), z_r (B, C),
+    v (B,) in [0, 1], all float64. Padded rows become rows of the identity and get weight 0.
+    """
+    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+    both = mask[:, :, None] & mask[:, None, :]  # (B, m, m)
+    system = torch.where(both, kernel, eye) + ridge * eye
+    rhs = torch.where(mask, to_query, 0)  # (B, m)
+    factor = torch.linalg.cholesky(system)
+    weights = torch.cholesky_solve(rhs[:, :, None], factor).squeeze(-1)  # (B, m)
+    readout = torch.einsum("bm,bmc->bc", weights, torch.where(mask[:, :, None], latents, 0))
+    variance = (1 - (weights * rhs).sum(-1)).clamp(0, 1)
+    return weights, readout, variance
+
+
+def read_many(
+    views: Sequence[TenantView], queries: Sequence[Float32], device: str = "cpu"
+) -> list[Readout]:
+    """Read queries[i] (Q_i, d) from views[i], all in one batch: one Readout a view.
+
+    Raises ValueError for queries of the wrong width or not finite.
+    """
+    found: list[tuple[TenantView, Candidates]] = []
+    for view, batch in zip(views, queries, strict=True):
+        if batch.ndim != 2 or batch.shape[1] != view.spec.address_dim:
+            raise ValueError(f"queries must have shape (Q, {view.spec.address_dim})")
+        best = best_rows(view.pages, canonical(batch), view.params.candidates, view.now)
+        found += [(view, candidates) for candidates in best]
+    answers = _answers(found, device)
+    readouts, start = [], 0
+    for view, batch in zip(views, queries, strict=True):
+        part = answers[start : start + len(batch)]
+        readouts.append(_readout(part, view.spec.latent_dim))
+        start += len(batch)
+    return readouts
+
+
+def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> list[Answer]:
+    buckets: dict[tuple[int, ReadParams], list[int]] = defaultdict(list)
+    answers = [_nothing(view.spec) for view, _ in found]
+    kept = [_untie(candidates, view.params) for view, candidates in found]
+    for i, (view, _) in enumerate(found):
+        count = len(kept[i].slots)
+        if count and kept[i].cosines[0] >= view.params.floor:
+            size = next((b for b in BUCKETS if count <= b), view.params.candidates)
+            buckets[max(size, count), view.params].append(i)
+    for (size, params), members in buckets.items():
+        solved = _solve_bucket([kept[i] for i in members], size, params, device)
+        for i, answer in zip(members, solved, strict=True):
+            answers[i] = answer
+    return answers
+
+
+def _untie(candidates: Candidates, params: ReadParams) -> Candidates:
+    """Of the rows that answer almost as well as the best, keep only the newest."""
+    if len(candidates.slots) < 2:
+        return candidates
+    distance = 1 - candidates.cosines
+    tied = distance <= (1 + params.tie) * distance[0] + params.tie_floor
+    newest = np.argmax(np.where(tied, candidates.rows["stamp"], 0))
+    keep = ~tied
+    keep[newest] = True
+    return Candidates(candidates.slots[keep], candidates.rows[keep], candidates.cosines[keep])
+
+
+def _solve_bucket(
+    found: Sequence[Candidates], size: int, params: ReadParams, device: str
+) -> list[Answer]:
+    d, c = found[0].rows["key"].shape[1], found[0].rows["latent"].shape[1]
+    keys = np.zeros((len(found), size, d))  # (B, m, d)
+    latents = np.zeros((len(found), size, c))  # (B, m, C)
+    cosines = np.zeros((len(found), size))  # (B, m)
+    mask = np.zeros((len(found), size), np.bool_)  # (B, m)
+    for b, candidates in enumerate(found):
+        n = len(candidates.slots)
+        keys[b, :n], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
+        cosines[b, :n], mask[b, :n] = candidates.cosines, True
+    occupied = torch.from_numpy(mask).to(device)
+    kernel = gram(torch.from_numpy(keys).to(device), params.beta)  # (B, m, m)
+    to_query = torch.exp(params.beta * (torch.from_numpy(cosines).to(device) - 1))
+    values = torch.from_numpy(latents).to(device)
+    weights, readout, variance = solve(kernel, to_query, values, occupied, params.ridge)
+    solved = (weights.cpu().numpy(), readout.float().cpu().numpy(), variance.tolist())
+    return [_answer(f, w, z, v) for f, w, z, v in zip(found, *solved, strict=True)]
+
+
+def gram(keys: Tensor, beta: float) -> Tensor:
+    """κ(U, U) (B, m, m) of keys (B, m, d); exactly 1 on the diagonal, 0-rows included."""
+    products = keys @ keys.mT  # exact for stored keys: see search.py
+    squares = products.diagonal(dim1=1, dim2=2)  # (B, m)
+    lengths = torch.sqrt(squares[:, :, None] * squares[:, None, :])
+    return torch.exp(beta * (products / torch.where(lengths == 0, 1, lengths) - 1))
+
+
+def _answer(
+    found: Candidates,
+    weights: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    latent: Float32,
+    variance: float,
+) -> Answer:
+    w = weights[: len(found.slots)]
+    order = np.argsort(-w, kind="stable")
+    return Answer(
+        latent,
+        variance,
+        w[order].astype(np.float32),
+        found.rows[order],
+        found.cosines[order].astype(np.float32),
+    )
+
+
+def _nothing(spec: MemorySpec) -> Answer:
+    empty = np.zeros(0, np.float32)
+    return Answer(np.zeros(spec.latent_dim, np.float32), 1.0, empty, np.zeros(0, "V1"), empty)
+
+
+def _readout(answers: Sequence[Answer], latent_dim: int) -> Readout:
+    return Readout(
+        latent=np.array([a.latent for a in answers], np.float32).reshape(-1, latent_dim),
+        variance=np.array([a.variance for a in answers], np.float32),
+        ids=tuple(_ids(a.rows) for a in answers),
+        weights=tuple(a.weights for a in answers),
+        cosines=tuple(a.cosines for a in answers),
+        suppressed=tuple(_suppressed(a.rows) for a in answers),
+    )
+
+
+def _ids(rows: Rows) -> tuple[str, ...]:
+    return tuple(id.decode() for id in rows["id"]) if len(rows) else ()
+
+
+def _suppressed(rows: Rows) -> bool:
+    return len(rows) > 0 and int(rows["state"][0]) == STATES["suppression"]

@@ -1,0 +1,135 @@
+"""The bytes of a memory: pages of K fixed-size rows, each row with its own checksum.
+
+A page is a 64-byte header and K = 512 rows. A row is a NumPy record, so that a page is read
+without parsing: what Redis holds is what the mathematics runs on. Addresses and latents are
+rounded to float16 when a row is packed and everything is computed from the rounded bytes: two
+memories with the same rows answer alike to the bit, whatever happened before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_store.errors import CheckpointMismatch, PageCorrupt
+from memory_store.store import Float32, Kind, MemorySpec
+
+K: Final = 512  # slots of a page
+MAGIC: Final = b"LRMRPAGE"
+FORMAT: Final = 1
+HEADER: Final = struct.Struct("<8sHHII32s8xI")  # magic, format, K, d, C, fingerprint, -, CRC-32
+FREE: Final = 0
+STATES: Final[dict[Kind, int]] = {"fact": 1, "suppression": 2, "chunk": 3}
+MAX_ID: Final = 128
+
+Rows = NDArray[np.void]  # records of Layout.dtype
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The byte layout of rows and pages under one `MemorySpec`."""
+
+    spec: MemorySpec
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """One row: CRC-32, state, expiry (0: never), stamp, id, address (d,), latent (C,)."""
+        fields: list[Any] = [
+            ("crc", "<u4"),
+            ("state", "u1"),
+            ("reserved", "V3"),
+            ("expires_at", "<f8"),
+            ("stamp", "<u8"),
+            ("id", f"S{MAX_ID}"),
+            ("key", "<f2", (self.spec.address_dim,)),
+            ("latent", "<f2", (self.spec.latent_dim,)),
+        ]
+        return np.dtype(fields)
+
+    @property
+    def row_size(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def page_size(self) -> int:
+        return HEADER.size + K * self.row_size
+
+    @cached_property
+    def header(self) -> bytes:
+        """The first 64 bytes of every page."""
+        spec = self.spec
+        mark = hashlib.sha256(spec.fingerprint.encode()).digest()
+        body = (MAGIC, FORMAT, K, spec.address_dim, spec.latent_dim, mark)
+        return HEADER.pack(*body, zlib.crc32(HEADER.pack(*body, 0)[:-4]))
+
+    def offset(self, slot: int) -> int:
+        """Where a tenant's slot starts within its page, in bytes."""
+        return HEADER.size + (slot % K) * self.row_size
+
+    def empty(self, n: int = K) -> Rows:
+        return np.zeros(n, self.dtype)
+
+    def check_header(self, data: bytes, page: int) -> None:
+        """Raises PageCorrupt, or CheckpointMismatch for the sound page of another checkpoint."""
+        if data[: HEADER.size] == self.header:
+            return
+        if len(data) >= HEADER.size:
+            *_, crc = HEADER.unpack_from(data)
+            if data.startswith(MAGIC) and crc == zlib.crc32(data[: HEADER.size - 4]):
+                raise CheckpointMismatch(f"page {page} was written by another checkpoint")
+        raise PageCorrupt(f"page {page}: bad header")
+
+    def parse_page(self, data: bytes, epoch: str, page: int) -> Rows:
+        """Rows (K,) of a stored page; rows past the end of `data` are free.
+
+        Raises PageCorrupt, naming the page, when a header or a row fails its checksum.
+        """
+        self.check_header(data, page)
+        body = data[HEADER.size :]
+        if len(body) % self.row_size or len(body) > K * self.row_size:
+            raise PageCorrupt(f"page {page}: {len(data)} bytes is not a whole number of rows")
+        rows = np.frombuffer(body.ljust(K * self.row_size, b"\0"), self.dtype)
+        self.check_rows(rows, epoch, page * K)
+        return rows
+
+    def check_rows(self, rows: Rows, epoch: str, first_slot: int) -> None:
+        """Rows of consecutive slots against their checksums. A free row is all zeros."""
+        raw = rows.view(np.uint8).reshape(len(rows), self.row_size)
+        for i in np.flatnonzero(raw.any(axis=1)):
+            if int(rows["crc"][i]) != checksum(epoch, first_slot + int(i), raw[i, 4:].data):
+                page, slot = divmod(first_slot + int(i), K)
+                raise PageCorrupt(f"page {page}: row {slot} fails its checksum")
+
+    def seal(self, row: np.void, epoch: str, slot: int) -> bytes:
+        """Set the checksum of a row for its place; return its bytes."""
+        row["crc"] = checksum(epoch, slot, row.tobytes()[4:])
+        return row.tobytes()
+
+
+def checksum(epoch: str, slot: int, body: bytes | memoryview) -> int:
+    """CRC-32 over (epoch, page, slot, row): a row moved or left over from elsewhere fails it."""
+    place = epoch.encode() + struct.pack("<II", *divmod(slot, K))
+    return zlib.crc32(body, zlib.crc32(place)) or 1  # 0 is what a free row holds
+
+
+def live(rows: Rows, now: float) -> NDArray[np.bool_]:
+    """Occupied and not expired at `now` (seconds since the epoch), (n,)."""
+    expires = rows["expires_at"]
+    alive: NDArray[np.bool_] = (rows["state"] != FREE) & ((expires == 0) | (expires > now))
+    return alive
+
+
+def unit_keys(rows: Rows) -> Float32:
+    """Stored addresses divided by their length in float32, (n, d); zeros where free."""
+    keys: Float32 = rows["key"].astype(np.float32)
+    norms = np.sqrt(np.square(keys).sum(axis=1, keepdims=True))
+    norms[norms == 0] = 1
+    keys /= norms
+    return keys

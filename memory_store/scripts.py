@@ -1,0 +1,110 @@
+"""The Lua scripts, the names of Redis keys, and vendor errors turned into ours.
+
+One script per change: Redis runs it alone, so a change is whole or absent. The braces in a key
+are Redis Cluster's hash tag: all of a tenant lives on one slot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any, Final, Literal
+
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+
+from memory_store import errors
+from memory_store.store import TenantInfo
+
+Name = Literal["create", "delete", "plan", "write", "erase", "sync", "record", "records"]
+TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+# Writing needs free memory, erasing must work without any: same script, other flags.
+HEADERS: Final[dict[str, str]] = {"write": "#!lua\n", "erase": "#!lua flags=allow-oom\n"}
+Arg = str | bytes | int | float
+
+
+def meta_key(tenant: str) -> str:
+    """Raises TenantNotFound for a name that no tenant can have."""
+    if not TENANT_NAME.fullmatch(tenant):
+        raise errors.TenantNotFound(tenant)
+    return f"larimar:{{{tenant}}}:meta"
+
+
+def page_key(tenant: str, epoch: str, page: int) -> str:
+    return f"larimar:{{{tenant}}}:{epoch}:page:{page}"
+
+
+def source(name: Name) -> str:
+    """The text of a script, package data."""
+    if name in HEADERS:
+        return HEADERS[name] + _read("change")
+    return _read(name)
+
+
+def _read(name: str) -> str:
+    return (resources.files("memory_store") / "lua" / f"{name}.lua").read_text()
+
+
+class Scripts:
+    """All scripts of one client. Replies are lists of bytes, integers and None."""
+
+    def __init__(self, client: Redis) -> None:
+        names: tuple[Name, ...] = (
+            "create",
+            "delete",
+            "plan",
+            "write",
+            "erase",
+            "sync",
+            "record",
+            "records",
+        )
+        self._scripts = {name: client.register_script(source(name)) for name in names}
+
+    async def run(self, name: Name, tenant: str, *args: Arg) -> list[Any]:
+        """Raises StoreUnavailable, StoreFull and, for a change, OutcomeUnknown."""
+        with translated(changing=name in HEADERS):
+            reply: list[Any] = await self._scripts[name](keys=[meta_key(tenant)], args=list(args))
+        return reply
+
+
+@contextmanager
+def translated(changing: bool = False) -> Iterator[None]:
+    """Redis's errors as ours. A change that was sent and not answered may have been applied."""
+    try:
+        yield
+    except redis_errors.OutOfMemoryError as error:
+        raise errors.StoreFull("Redis is out of memory") from error
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+        if changing:
+            raise errors.OutcomeUnknown("the connection broke during the change") from error
+        raise errors.StoreUnavailable("Redis cannot be reached") from error
+    except redis_errors.ResponseError as error:
+        if str(error).startswith("MISCONF"):
+            raise errors.StoreFull("Redis cannot persist") from error
+        if str(error).startswith(("READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")):
+            raise errors.StoreUnavailable(str(error)) from error
+        raise
+
+
+def parse_meta(tenant: str, flat: list[bytes]) -> tuple[TenantInfo, dict[str, str]]:
+    """HGETALL's flat reply as TenantInfo, and as text by field."""
+    text = [item.decode() for item in flat]
+    meta = dict(zip(text[::2], text[1::2], strict=True))
+    info = TenantInfo(
+        name=tenant,
+        policy="fixed" if meta["policy"] == "fixed" else "grow",
+        epoch=meta["epoch"],
+        version=int(meta["version"]),
+        change=meta["change"],
+        fingerprint=meta["fingerprint"],
+        facts=int(meta["fact"]),
+        suppressions=int(meta["suppression"]),
+        chunks=int(meta["chunk"]),
+        bytes=int(meta["bytes"]),
+        quota_facts=int(meta["quota"]),
+        created_at=float(meta["created_at"]),
+    )
+    return info, meta

@@ -1,0 +1,113 @@
+"""One tenant's memory at one version, held in this process.
+
+A view is never changed: a later version is another view that shares the pages that stayed the
+same. So the event loop may fetch a new one while the engine's thread reads the old one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from memory_store import kernel
+from memory_store.pages import FREE, K, Layout, Rows, unit_keys
+from memory_store.plan import Plan
+from memory_store.rows import check, pack
+from memory_store.store import Fact, Float32, MemorySpec, Readout, ReadParams, TenantInfo
+
+LOCAL = TenantInfo("local", "grow", "local", 0, "", "", 0, 0, 0, 0, 0, 0.0)
+
+
+@dataclass(frozen=True)
+class CachedPage:
+    """A page as stored, and its addresses as the search wants them."""
+
+    rows: Rows  # (K,), read-only
+
+    @cached_property
+    def unit(self) -> Float32:  # (K, d)
+        return unit_keys(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + 4 * self.rows["key"].size
+
+
+@dataclass(frozen=True)
+class View:
+    """`TenantMemory` of store.py. Safe to share between threads."""
+
+    info: TenantInfo
+    spec: MemorySpec
+    params: ReadParams
+    pages: tuple[CachedPage, ...]
+    stale: bool = False
+    clock: float | None = None  # a fixed time, for those who need one; else the wall's
+
+    @property
+    def now(self) -> float:
+        return time.time() if self.clock is None else self.clock
+
+    @property
+    def nbytes(self) -> int:
+        return sum(page.nbytes for page in self.pages)
+
+    def read(self, queries: Float32) -> Readout:
+        """Least-squares read of queries (Q, d). Raises ValueError if they are not finite."""
+        return kernel.read_many([self], [queries])[0]
+
+    def with_rows(self, rows: Mapping[int, np.void]) -> View:
+        """The view after the slots in `rows` were overwritten; other pages are shared."""
+        pages = [page.rows for page in self.pages]
+        fresh: set[int] = set()
+        for slot in sorted(rows):
+            page = slot // K
+            while len(pages) <= page:
+                pages.append(Layout(self.spec).empty())
+            if page not in fresh:
+                pages[page] = pages[page].copy()
+                fresh.add(page)
+            pages[page][slot % K] = rows[slot]
+        kept = self.pages
+        made = [
+            CachedPage(data) if n in fresh or n >= len(kept) else kept[n]
+            for n, data in enumerate(pages)
+        ]
+        return replace(self, pages=tuple(made))
+
+    def latents(self) -> dict[str, Float32]:
+        """Stored latents (C,) by fact id."""
+        return {
+            row["id"].decode(): row["latent"].astype(np.float32)
+            for page in self.pages
+            for row in page.rows[page.rows["state"] != FREE]
+        }
+
+    def with_latents(self, latents: Mapping[str, Float32]) -> View:
+        """The same memory with other latents under some ids: what would it answer then?"""
+        changed: dict[int, np.void] = {}
+        for n, page in enumerate(self.pages):
+            for i in np.flatnonzero(page.rows["state"] != FREE):
+                id = page.rows["id"][i].decode()
+                if id in latents:
+                    row = page.rows[i : i + 1].copy()
+                    row["latent"] = latents[id]
+                    changed[n * K + int(i)] = row[0]
+        return self.with_rows(changed)
+
+
+def build_view(facts: Sequence[Fact], spec: MemorySpec, params: ReadParams | None = None) -> View:
+    """A memory of `facts`, written in order, without a store. Raises InvalidFact."""
+    layout, plan = Layout(spec), Plan.of({})
+    for i, fact in enumerate(facts):
+        check(fact, i, spec)
+        plan.write(fact)
+    rows = {
+        slot: pack(layout, put.fact, put.entry.id, put.stamp) for slot, put in plan.puts.items()
+    }
+    info = replace(LOCAL, fingerprint=spec.fingerprint, facts=len(rows))
+    return View(info, spec, params or ReadParams(), ()).with_rows(rows)
