@@ -1,0 +1,156 @@
+"""What a running service holds: Redis, keys, engine, store; opened in order, closed in reverse.
+
+Redis and the keys are there before the first request; the model loads behind the open door,
+while probes already answer and everything else is told `starting`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+
+import structlog
+
+from memory_store.embedded import EmbeddedValkey
+from memory_store.errors import StoreError, VersionConflict
+from memory_store.redis_store import RedisStore, connect
+from memory_store.store import MemoryStore
+from service.auth import Authenticator, Principal, admin_key
+from service.engine.protocol import Engine
+from service.errors import Starting
+from service.keystore import KeyStore
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.settings import Settings
+
+log = structlog.get_logger()
+DEFAULT_TENANT = "default"
+RECONNECT_SECONDS = 0.5
+
+
+class Service:
+    """The parts of one process, shared by all requests."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine | None = None, store: MemoryStore | None = None
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.lifecycle = Lifecycle()
+        self._engine, self._store = engine, store
+        self._embedded: EmbeddedValkey | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    # --- what requests use ----------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            raise Starting()
+        return self._engine
+
+    @property
+    def store(self) -> MemoryStore:
+        if self._store is None:
+            raise Starting()
+        return self._store
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        return await self._authenticator(authorization)
+
+    def body_limit(self, path: str) -> int:
+        """Bytes that a body under this path may have."""
+        if path.startswith("/v1/tenants/") and path.endswith("/documents"):
+            return self.settings.document_bytes
+        return self.settings.body_bytes
+
+    @contextlib.contextmanager
+    def timed(self, op: str) -> Iterator[None]:
+        """Time and count one call of the store."""
+        started = time.perf_counter()
+        try:
+            yield
+        except StoreError as exc:
+            self.metrics.store_errors.labels(op).inc()
+            if isinstance(exc, VersionConflict):
+                self.metrics.conflicts.inc()
+            raise
+        finally:
+            self.metrics.store_duration.labels(op).observe(time.perf_counter() - started)
+
+    # --- life -----------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Keys and Redis now, the model in the background. Raises what stops a start."""
+        settings = self.settings
+        first_key = admin_key(settings)
+        if first_key is None:
+            log.warning("authentication is off: everyone may do everything")
+        self.redis = connect(await self._redis_url())
+        self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)
+        self._authenticator = Authenticator(self.keys, first_key)
+        self._loading = asyncio.create_task(self._load(), name="load")
+
+    async def _redis_url(self) -> str:
+        if self.settings.redis_url is not None:
+            return self.settings.redis_url.get_secret_value()
+        self._embedded = EmbeddedValkey(self.settings.data_path)
+        return await asyncio.to_thread(self._embedded.start)
+
+    async def _load(self) -> None:
+        try:
+            if self._engine is None:
+                self._engine = await asyncio.to_thread(_load_engine, self.settings)
+            await self._engine.start()
+            if self._store is None:
+                self._store = RedisStore(
+                    self.redis,
+                    self._engine.spec,
+                    cache_bytes=self.settings.cache_bytes,
+                    default_quota=self.settings.quota_facts,
+                )
+            await self._reach_store(self._store)
+            self.lifecycle.to("ready")
+            log.info("ready", model=self._engine.model_id)
+        except Exception as exc:
+            log.error("the start failed", exc_info=exc)
+            self.lifecycle.fail(exc)
+
+    async def _reach_store(self, store: MemoryStore) -> None:
+        """Wait for Redis, then make the tenant that the embedded start promises."""
+        while True:
+            if await store.ping():
+                break
+            log.warning("waiting for the store")
+            await asyncio.sleep(RECONNECT_SECONDS)
+        if self._embedded is not None:
+            await store.create_tenant(DEFAULT_TENANT)
+
+    async def started(self) -> None:
+        """Returns when the start is over, well or not."""
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
+
+    async def close(self) -> None:
+        """Engine first, Redis last."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+        self.lifecycle.to("stopped")
+        if self._engine is not None:
+            await self._engine.close()
+        if self._store is not None:
+            await self._store.close()
+        if hasattr(self, "redis"):
+            await self.redis.aclose()
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.stop)
+
+
+def _load_engine(settings: Settings) -> Engine:
+    # Imported here: PyTorch takes seconds to import, and a fake engine does without.
+    from service.engine.batcher import Larimar
+
+    return Larimar.load(settings)

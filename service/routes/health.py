@@ -1,0 +1,56 @@
+"""Probes and metrics: what an orchestrator and Prometheus ask.
+
+Readiness does not fail when Redis blinks, or every replica would leave at once; it says so in
+its body. It fails while starting and from the first moment of draining.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from service.engine.protocol import EngineStopped
+from service.errors import Draining, Starting, Unauthenticated
+from service.routes.common import Running
+from service.schemas import LiveReply, ReadyReply
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez(service: Running) -> LiveReply:
+    """Whether the process should go on."""
+    if service.lifecycle.state == "failed":
+        raise EngineStopped("the service has failed")
+    return LiveReply(status="alive")
+
+
+@router.get("/readyz")
+async def readyz(service: Running) -> ReadyReply:
+    """Whether the process takes requests."""
+    state = service.lifecycle.state
+    if state == "starting":
+        raise Starting()
+    if state != "ready":
+        raise Draining()
+    reachable = await service.store.ping()
+    return ReadyReply(
+        status="ready", store="up" if reachable else "down", model=service.engine.model_id
+    )
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(
+    service: Running, authorization: Annotated[str | None, Header()] = None
+) -> Response:
+    """Metrics in Prometheus' text format; behind LARIMAR_METRICS_TOKEN where it is set."""
+    token = service.settings.metrics_token
+    if token is not None:
+        expected = f"Bearer {token.get_secret_value()}".encode()
+        if not secrets.compare_digest((authorization or "").encode(), expected):
+            raise Unauthenticated("send the metrics token")
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

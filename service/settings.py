@@ -1,0 +1,105 @@
+"""Everything that can be set, from the environment (`LARIMAR_…`) and secret files.
+
+A wrong setting stops the start: `load()` turns pydantic's report into one line a person can act
+on. Secrets are `SecretStr`, so that neither a log nor `larimar config` shows them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_ADMIN_KEY = 16  # characters; fewer could be guessed
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text is one line that names it."""
+
+
+class Settings(BaseSettings):
+    """Settings of one service process. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LARIMAR_", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    data_dir: Path = Path("~/.local/share/larimar")
+    docs: bool = True
+
+    # The store
+    embedded: bool = True
+    redis_url: SecretStr | None = None
+    durability: Annotated[str, Field(pattern=r"^(local|replicated:[1-9][0-9]?)$")] = "local"
+    max_stale_seconds: Annotated[float, Field(ge=0)] = 60.0
+    cache_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+    quota_facts: Annotated[int, Field(ge=1)] = 1_000_000
+
+    # Who may call
+    auth: Literal["on", "off"] = "on"
+    admin_key: SecretStr | None = None
+    admin_key_file: Path | None = None
+    metrics_token: SecretStr | None = None
+
+    # Limits
+    body_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
+    document_bytes: Annotated[int, Field(ge=1024)] = 32 << 20
+
+    # The model
+    decoder: str | None = None
+    encoder: str | None = None
+    checkpoint: Path | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: one per core
+    max_rows: Annotated[int, Field(ge=1)] = 32  # rows that decode together
+    queue_size: Annotated[int, Field(ge=1)] = 256
+
+    # Life cycle and logs
+    drain_delay: Annotated[float, Field(ge=0)] = 5.0
+    drain_timeout: Annotated[float, Field(ge=0)] = 30.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_content: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.redis_url is None and not self.embedded:
+            raise ValueError("LARIMAR_REDIS_URL must be set when LARIMAR_EMBEDDED is false")
+        if self.admin_key and self.admin_key_file:
+            raise ValueError("set LARIMAR_ADMIN_KEY or LARIMAR_ADMIN_KEY_FILE, not both")
+        no_admin = self.admin_key is None and self.admin_key_file is None
+        if self.redis_url is not None and no_admin and self.auth == "on":
+            raise ValueError(
+                "with LARIMAR_REDIS_URL, set LARIMAR_ADMIN_KEY or LARIMAR_ADMIN_KEY_FILE"
+            )
+        return self
+
+    @property
+    def data_path(self) -> Path:
+        return self.data_dir.expanduser().absolute()
+
+    @property
+    def admin_key_path(self) -> Path:
+        """Where the embedded start keeps its first key."""
+        return self.data_path / "admin.key"
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from environment and overrides (None is "not given"); raises SettingsError."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        raise SettingsError("; ".join(map(_line, exc.errors(include_input=False)))) from None
+
+
+def _line(error: object) -> str:
+    assert isinstance(error, dict)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    return f"LARIMAR_{'_'.join(map(str, error['loc'])).upper()}: {message}"
