@@ -1,0 +1,121 @@
+"""Latent codec: one vector holds a sentence, and reads back as tokens on the embedding table.
+
+Encoder half: frozen decoder embeddings → linear → bidirectional transformer → position-bound
+superposition z = LN(Σ_t U_t h_t / √T), z ∈ R^C. Decoder half: h'_t = V_t z, made orthogonal to the
+other positions by training, a transformer that cancels the cross-talk, and a distribution over
+the decoder's vocabulary at each position. The best row of the embedding table at each position
+is a memory token: it lies where the decoder's own copying circuits read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    max_tokens: int = 32  # T
+    latent: int = 1024  # C
+    width: int = 256  # w, of both transformers
+    encoder_layers: int = 2
+    decoder_layers: int = 3
+    heads: int = 4
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block without causal mask. (B, T, w) → (B, T, w)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        for linear in (self.out, self.down):  # a block starts as the identity
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        b, t, w = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, H, T, w/H)
+        x = x + self.out(a.transpose(1, 2).reshape(b, t, w))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Codec(nn.Module):
+    """Both halves. `embedding` (V, d) is the frozen decoder's table and is not saved with it."""
+
+    embedding: Tensor
+
+    def __init__(self, config: CodecConfig, embedding: Tensor, end: int) -> None:
+        super().__init__()
+        self.config, self.end = config, end
+        t, c, w, d = config.max_tokens, config.latent, config.width, embedding.shape[1]
+        self.register_buffer("embedding", embedding.detach(), persistent=False)
+        self.project_in = nn.Linear(d, w)
+        self.position_in = nn.Parameter(torch.zeros(t, w))
+        self.encoder = nn.ModuleList(Block(w, config.heads) for _ in range(config.encoder_layers))
+        self.norm = nn.LayerNorm(w)
+        self.bind = nn.Parameter(torch.empty(t, w, c))  # U
+        self.unbind = nn.Parameter(torch.empty(t, w, c))  # V
+        self.position_out = nn.Parameter(torch.zeros(t, w))
+        self.decoder = nn.ModuleList(Block(w, config.heads) for _ in range(config.decoder_layers))
+        self.project_out = nn.Linear(w, d)
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """A codec that works linearly: whitened principal axes, orthonormal U_t, V_t = U_t."""
+        w = self.config.width
+        mean = self.embedding.mean(0)
+        covariance = torch.cov(self.embedding.T)
+        variance, axes = torch.linalg.eigh(covariance)
+        variance, axes = variance[-w:], axes[:, -w:]  # (w,), (d, w)
+        self.project_in.weight.copy_((axes / variance.sqrt()).T)
+        self.project_in.bias.copy_(-mean @ (axes / variance.sqrt()))
+        self.project_out.weight.copy_(axes / variance.sqrt())
+        nn.init.zeros_(self.project_out.bias)
+        for t in range(self.config.max_tokens):
+            nn.init.orthogonal_(self.bind[t])
+        self.unbind.copy_(self.bind)
+
+    def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """ids (B, T'), of which the first `lengths` (B,) count, the end token included → z (B, C)."""
+        t = ids.shape[1]
+        valid = torch.arange(t, device=ids.device) < lengths[:, None]  # (B, T')
+        x = self.project_in(self.embedding[ids]) + self.position_in[:t]
+        for block in self.encoder:
+            x = block(x, valid[:, None, None, :])
+        h = self.norm(x) * valid[:, :, None]
+        z = torch.einsum("btw,twc->bc", h, self.bind[:t]) / t**0.5
+        return F.layer_norm(z, z.shape[-1:])
+
+    def states(self, z: Tensor, positions: int | None = None) -> Tensor:
+        """Latents (B, C), of any norm → what points at the embedding table (B, T', d)."""
+        t = positions or self.config.max_tokens
+        z = F.layer_norm(z, z.shape[-1:])  # the norm of a readout only says how near the query was
+        x = torch.einsum("bc,twc->btw", z, self.unbind[:t]) + self.position_out[:t]
+        for block in self.decoder:
+            x = block(x, None)
+        states: Tensor = self.project_out(x)
+        return states
+
+    def decode(self, z: Tensor) -> list[list[int]]:
+        """Latents (B, C) → token ids of each, without the end token."""
+        best = (self.states(z) @ self.embedding.T).argmax(-1).tolist()  # (B, T)
+        return [row[: row.index(self.end)] if self.end in row else row for row in best]
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Token rows of at most T → ids (B, T') with the end token where it fits, lengths (B,)."""
+        limit = self.config.max_tokens
+        ended = [[*row, self.end][:limit] for row in rows]
+        longest = max(map(len, ended))
+        ids = torch.tensor([row + [self.end] * (longest - len(row)) for row in ended])
+        lengths = torch.tensor([len(row) for row in ended])
+        return ids.to(self.embedding.device), lengths.to(self.embedding.device)

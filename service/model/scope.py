@@ -1,0 +1,75 @@
+"""Scope gate: does this prompt ask for a stored fact? Decided on the prompt alone.
+
+A prompt is looked at in three units: its last sentence, its last two, and the whole; each holds
+what the completion must continue (in chat, the last user message takes the prompt's place). A
+unit is read from memory; the fact read back *from the latent* and the unit go through a
+cross-encoder, whose pooled state and the match itself (cosine, lead over the second row,
+posterior variance, weight) give a calibrated probability. The best unit decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from memory_store.store import Readout
+from service.model.encoder import SentenceEncoder
+
+FEATURES = 4
+BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
+
+
+def units(prompt: str) -> tuple[str, ...]:
+    """Last sentence, last two, whole; without repetitions."""
+    text = prompt.strip()
+    starts = [0] + [m.end() for m in BREAK.finditer(text)]
+    tails = (text[start:] for start in (starts[-1], starts[-2:][0], 0))
+    return tuple(dict.fromkeys(tails))
+
+
+def features(readout: Readout) -> Tensor:
+    """The match of each query, (Q, FEATURES); zeros where nothing was read."""
+    rows = []
+    for cosines, weights, variance in zip(
+        readout.cosines, readout.weights, readout.variance, strict=True
+    ):
+        if len(cosines) == 0:
+            rows.append([0.0] * FEATURES)
+            continue
+        best = sorted((float(c) for c in cosines), reverse=True)
+        lead = best[0] - best[1] if len(best) > 1 else 1.0
+        rows.append([float(cosines[0]), lead, float(variance), float(weights[0])])
+    return torch.tensor(rows).view(-1, FEATURES)
+
+
+class ScopeGate(nn.Module):
+    """Units, the facts read back for them, and the matches → probabilities."""
+
+    def __init__(self, encoder: SentenceEncoder, hidden: int = 64) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(encoder.width + FEATURES, hidden), nn.GELU(), nn.Linear(hidden, 1)
+        )
+        # Platt scaling, fitted after training: p = sigmoid(scale * logit + shift)
+        self.calibration = nn.Parameter(torch.tensor([1.0, 0.0]), requires_grad=False)
+
+    def logits(self, units: Sequence[str], facts: Sequence[str], match: Tensor) -> Tensor:
+        """match (B, FEATURES) → (B,)."""
+        pooled = self.encoder.mean_state(units, facts)  # (B, w)
+        return self.head(torch.cat([pooled, match.to(pooled)], dim=-1)).squeeze(-1)
+
+    @torch.inference_mode()
+    def probability(
+        self, units: Sequence[str], facts: Sequence[str], match: Tensor, batch: int = 32
+    ) -> list[float]:
+        scale, shift = self.calibration
+        out: list[float] = []
+        for s in range(0, len(units), batch):
+            part = slice(s, s + batch)
+            logits = self.logits(units[part], facts[part], match[part])
+            out += torch.sigmoid(scale * logits + shift).tolist()
+        return out

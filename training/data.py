@@ -1,0 +1,208 @@
+"""What the checkpoint is trained on: facts, the ways to ask for them, and running text.
+
+Everything comes from a folder of public sets (CounterFact, zsRE, PARAREL x T-REx, LRE, PokeMQA,
+SQuAD, WikiText-2; training/recipe.md names them) plus facts of the kinds that applications write
+(synthetic.py). Subjects of the evaluation splits (CounterFact's val and full_dev, the tail of
+zsRE) are held out of all of it: `HeldOut` is asked before a fact is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from training.relations import QUESTIONS, same_answer
+
+ZSRE_TRAIN = 800  # cases of train_1k.json that training may see; the rest is for evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A fact and one way to be asked for it: `query` is completed by ` target`."""
+
+    prompt: str
+    target: str
+    query: str
+
+
+def load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def load_lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def fold(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+class Relations:
+    """Subjects, objects and templates by Wikidata relation, without the held-out subjects.
+
+    Templates are completion prompts with `{}` for the subject: PARAREL's that end in the object,
+    CounterFact's own (their relation is a majority vote of the T-REx facts behind them), LRE's,
+    and the questions of relations.py.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        counterfact = data / "counterfact"
+        held = [c["requested_rewrite"]["subject"] for c in load_json(counterfact / "full_dev.json")]
+        held += [c["subject"] for c in load_json(counterfact / "val.json")]
+        self.held_out = {fold(s) for s in held}
+        self.subjects: dict[str, list[str]] = defaultdict(list)
+        self.objects: dict[str, list[str]] = defaultdict(list)
+        self.templates: dict[str, set[str]] = defaultdict(set)
+        self.statements: dict[str, set[str]] = defaultdict(set)  # with {} and [Y], any order
+        self._relation_of: dict[tuple[str, str], str] = {}
+        self._read_pararel()
+        self._read_counterfact()
+        self._read_lre()
+        for relation, questions in QUESTIONS.items():
+            self.templates[relation].update(questions)
+
+    def _add(self, relation: str, subject: str, obj: str) -> None:
+        self.objects[relation].append(obj)
+        if fold(subject) not in self.held_out:
+            self.subjects[relation].append(subject)
+
+    def _read_pararel(self) -> None:
+        folder = self.data / "pararel"
+        for path in sorted((folder / "patterns").glob("*.jsonl")):
+            relation = path.stem
+            for row in load_lines(path):
+                pattern = " ".join(row["pattern"].replace(" .", ".").split())
+                self.statements[relation].add(pattern.replace("[X]", "{}"))
+                if match := re.fullmatch(r"(.*\[X\].*) \[Y\]\.?", pattern):
+                    self.templates[relation].add(match[1].replace("[X]", "{}"))
+            facts = folder / "trex_lms_vocab" / path.name
+            for row in load_lines(facts) if facts.exists() else []:
+                self._add(relation, row["sub_label"], row["obj_label"])
+                self._relation_of[row["sub_label"], row["obj_label"]] = relation
+
+    @cached_property
+    def counterfact(self) -> list[dict[str, str]]:
+        """CounterFact's training cases whose subjects are not held out."""
+        cases = load_json(self.data / "counterfact" / "train.json")
+        return [c for c in cases if fold(c["subject"]) not in self.held_out]
+
+    def _read_counterfact(self) -> None:
+        votes: dict[str, Counter[str]] = defaultdict(Counter)
+        cases: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for case in self.counterfact:
+            template = case["prompt"].replace(case["subject"], "{}", 1)
+            if relation := self._relation_of.get((case["subject"], case["ground_truth"])):
+                votes[template][relation] += 1
+            cases[template].append(case)
+        for template, count in votes.items():
+            relation, n = count.most_common(1)[0]
+            if n >= 3 and "{}" in template:
+                self.templates[relation].add(template)
+                for case in cases[template]:
+                    self._add(relation, case["subject"], case["ground_truth"])
+
+    def _read_lre(self) -> None:
+        for path in sorted((self.data / "lre_relations" / "factual").glob("*.json")):
+            raw = load_json(path)
+            relation = f"lre:{path.stem}"
+            self.templates[relation].update(raw["prompt_templates"] + raw["prompt_templates_zs"])
+            for sample in raw["samples"]:
+                self._add(relation, sample["subject"], sample["object"])
+
+    @cached_property
+    def names(self) -> list[str]:
+        return sorted(name for name, subjects in self.subjects.items() if subjects)
+
+    @cached_property
+    def all_objects(self) -> list[str]:
+        return sorted({o for objects in self.objects.values() for o in objects})
+
+    @cached_property
+    def relations_of(self) -> dict[str, list[str]]:
+        """Subject → relations that it is known with, for asks about another relation."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for relation, subjects in self.subjects.items():
+            for subject in subjects:
+                found[subject].add(relation)
+        return {subject: sorted(relations) for subject, relations in found.items()}
+
+    @cached_property
+    def _template_list(self) -> dict[str, list[str]]:
+        return {relation: sorted(found) for relation, found in self.templates.items()}
+
+    def template(self, relation: str, rng: random.Random) -> str:
+        return rng.choice(self._template_list[relation])
+
+    def target(self, relation: str, rng: random.Random) -> str:
+        """A counterfactual object: mostly of the relation's own kind, at times any name."""
+        own = rng.random() < 0.7
+        return rng.choice(self.objects[relation] if own else self.all_objects)
+
+    def ask(self, rng: random.Random) -> Ask:
+        """A counterfactual fact under one template, asked for under another."""
+        relation = rng.choice(self.names)
+        subject = rng.choice(self.subjects[relation])
+        prompt, query = self.template(relation, rng), self.template(relation, rng)
+        return Ask(prompt.format(subject), self.target(relation, rng), query.format(subject))
+
+    def other_relation(self, relation: str, rng: random.Random) -> str | None:
+        """A relation that does not share the answer of this one."""
+        for _ in range(8):
+            other = rng.choice(self.names)
+            if not same_answer(relation, other):
+                return other
+        return None
+
+
+def zsre(data: Path, *, train: bool) -> list[dict[str, Any]]:
+    """zsRE in MEND's schema: training cases, or those kept for evaluation."""
+    cases: list[dict[str, Any]] = load_json(data / "zsre" / "train_1k.json")
+    kept = {fold(c["subject"]) for c in cases[ZSRE_TRAIN:]}
+    if not train:
+        return cases[ZSRE_TRAIN:]
+    return [c for c in cases[:ZSRE_TRAIN] if fold(c["subject"]) not in kept]
+
+
+def pokemqa(data: Path) -> list[dict[str, Any]]:
+    """Statements of edits and the questions that ask for them."""
+    cases: list[dict[str, Any]] = load_json(data / "scope" / "edits_with_questions.json")
+    return cases
+
+
+def squad(data: Path) -> list[tuple[str, str, str]]:
+    """(sentence, question, answer): the sentence of the paragraph that holds the answer."""
+    found = []
+    for case in load_json(data / "squad" / "sample.json"):
+        context, (start, end) = case["context"], case["answer_span"] or (0, 0)
+        left = max(context.rfind(". ", 0, start) + 2, 0) if ". " in context[:start] else 0
+        right = context.find(". ", end)
+        sentence = context[left : right + 1 if right >= 0 else len(context)].strip()
+        if end > start and case["answer"] in sentence:
+            found.append((sentence, case["question"], case["answer"]))
+    return found
+
+
+def running_text(data: Path) -> list[str]:
+    """Lines of WikiText-2 (its first nine tenths) and SQuAD paragraphs."""
+    raw = (data / "text" / "wikitext2_valid.txt").read_text(encoding="utf-8")
+    lines = [_untokenise(line) for line in raw.splitlines() if len(line) > 80]
+    contexts = {case["context"] for case in load_json(data / "squad" / "sample.json")}
+    return lines[: len(lines) * 9 // 10] + sorted(contexts)
+
+
+def _untokenise(line: str) -> str:
+    line = re.sub(r" @([-,.])@ ", r"\1", line.replace("<unk>", "one"))
+    line = re.sub(r" ([,.;:!?)\]'%])", r"\1", line)
+    return re.sub(r"([(\[$]) ", r"\1", line).replace(" n't", "n't").strip()
+
+
+def sentences(lines: Iterable[str]) -> list[str]:
+    return [s for line in lines for s in re.split(r"(?<=[.!?]) +", line) if 20 <= len(s) <= 200]
