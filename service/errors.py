@@ -12,6 +12,7 @@ ApiError
 ├── BodyTooLarge
 ├── UnsupportedMediaType
 ├── RateLimited              over the tenant's rate; carries `retry_after`
+├── ClientGone               nobody is left to answer; seen in logs and metrics only
 ├── Starting                 not ready yet
 ├── Draining                 shutting down; nothing new is admitted
 └── InternalError            everything unforeseen: its text never reaches a client
@@ -78,6 +79,9 @@ class UnsupportedMediaType(ApiError): ...
 class RateLimited(ApiError): ...
 
 
+class ClientGone(ApiError): ...
+
+
 class Starting(ApiError): ...
 
 
@@ -112,6 +116,7 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     BodyTooLarge: (413, "body_too_large", "the body is too large"),
     UnsupportedMediaType: (415, "unsupported_media_type", "send Content-Type: application/json"),
     RateLimited: (429, "rate_limited", "too many requests"),
+    ClientGone: (499, "client_gone", "the client hung up"),
     Starting: (503, "starting", "the service is starting"),
     Draining: (503, "draining", "the service is shutting down"),
     InternalError: (500, "internal_error", "an internal error; its request id is in the log"),
@@ -178,16 +183,17 @@ def problem_of(exc: Exception) -> Problem:
         (str(exc) if isinstance(exc, SPOKEN) else "") or default,
         param=getattr(exc, "param", None),
         details=getattr(exc, "details", ()),
-        headers=_headers(status, getattr(exc, "retry_after", None)),
+        headers=_headers(status, code, getattr(exc, "retry_after", None)),
     )
 
 
-def _headers(status: int, retry_after: int | None) -> dict[str, str]:
+def _headers(status: int, code: str, retry_after: int | None) -> dict[str, str]:
+    headers = {"Connection": "close"} if code == "draining" else {}
     if status == 401:
-        return {"WWW-Authenticate": "Bearer"}
+        headers["WWW-Authenticate"] = "Bearer"
     if status in RETRY_AFTER:
-        return {"Retry-After": str(retry_after or RETRY_AFTER[status])}
-    return {}
+        headers["Retry-After"] = str(retry_after or RETRY_AFTER[status])
+    return headers
 
 
 _TYPES = {

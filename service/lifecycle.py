@@ -1,11 +1,14 @@
 """Where the process is in its life: starting → ready → draining → stopped, or failed.
 
-The readiness probe, admission and the server's shutdown all read this one state.
+The readiness probe, admission and the server's shutdown all read this one state. Draining has
+three steps: readiness is gone at once while requests are still admitted, for load balancers need
+a moment to notice; then nothing new is admitted; then what still runs is cut, with an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Literal
 
 State = Literal["starting", "ready", "draining", "stopped", "failed"]
@@ -16,6 +19,7 @@ _NEXT: dict[State, tuple[State, ...]] = {
     "failed": ("stopped",),
     "stopped": (),
 }
+CUT_SECONDS = 2.0  # for the last error events to go out
 
 
 class Lifecycle:
@@ -24,8 +28,10 @@ class Lifecycle:
     def __init__(self) -> None:
         self.state: State = "starting"
         self.admitting = True
-        self.inflight = 0
         self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+        self.cut = asyncio.Event()  # set: what still runs ends now, with an error
+        self._inflight = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -38,19 +44,31 @@ class Lifecycle:
         self.state = state
 
     def fail(self, cause: BaseException) -> None:
+        """Something that the process cannot live without is gone."""
+        if self.state in ("stopped", "failed"):
+            return
+        self.to("failed")
         self.failure = cause
-        if self.state != "stopped":
-            self.to("failed")
+        self.cut.set()
+        self.failed.set()
 
     def enter(self) -> None:
-        self.inflight += 1
+        self._inflight += 1
         self._idle.clear()
 
     def leave(self) -> None:
-        self.inflight -= 1
-        if not self.inflight:
+        self._inflight -= 1
+        if not self._inflight:
             self._idle.set()
 
-    async def idle(self) -> None:
-        """Returns once nothing is in progress."""
-        await self._idle.wait()
+    async def drain(self, delay: float, patience: float) -> None:
+        """Returns once nothing is in progress, cut after `patience` seconds."""
+        if self.state != "failed":
+            self.to("draining")
+            await asyncio.sleep(delay)
+        self.admitting = False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), patience)
+        self.cut.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), CUT_SECONDS)

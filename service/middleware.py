@@ -148,7 +148,8 @@ class Errors:
             if problem.status >= 500:
                 log_failure(exc, problem)
             note_rejection(service_of(scope), problem)
-            await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
+            response = problem_response(problem, scope["state"]["request_id"])
+            await response(scope, receive, send)
 
 
 def log_failure(exc: Exception, problem: Problem) -> None:
@@ -178,9 +179,16 @@ class Admission:
             raise Starting()
         if not lifecycle.admitting or lifecycle.state in ("stopped", "failed"):
             raise Draining()
+
+        async def closing(message: Message) -> None:
+            # A client that keeps its connections must not come back on this one.
+            if message["type"] == "http.response.start" and lifecycle.state == "draining":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
         lifecycle.enter()
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, closing)
         finally:
             lifecycle.leave()
 

@@ -18,7 +18,7 @@ from memory_store.errors import StoreError, VersionConflict
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import MemoryStore
 from service.auth import Authenticator, Principal, admin_key
-from service.engine.protocol import Engine
+from service.engine.protocol import Engine, EngineStopped
 from service.errors import Starting
 from service.keystore import KeyStore
 from service.lifecycle import Lifecycle
@@ -28,6 +28,7 @@ from service.settings import Settings
 log = structlog.get_logger()
 DEFAULT_TENANT = "default"
 RECONNECT_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 
 
 class Service:
@@ -41,7 +42,8 @@ class Service:
         self.lifecycle = Lifecycle()
         self._engine, self._store = engine, store
         self._embedded: EmbeddedValkey | None = None
-        self._loading: asyncio.Task[None] | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
 
     # --- what requests use ----------------------------------------------------------------
 
@@ -91,15 +93,16 @@ class Service:
         self.redis = connect(await self._redis_url())
         self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)
         self._authenticator = Authenticator(self.keys, first_key)
-        self._loading = asyncio.create_task(self._load(), name="load")
+        self._life = asyncio.create_task(self._live(), name="life")
 
     async def _redis_url(self) -> str:
         if self.settings.redis_url is not None:
             return self.settings.redis_url.get_secret_value()
-        self._embedded = EmbeddedValkey(self.settings.data_path)
+        address = f"http://{self.settings.host}:{self.settings.port}"
+        self._embedded = EmbeddedValkey(self.settings.data_path, address)
         return await asyncio.to_thread(self._embedded.start)
 
-    async def _load(self) -> None:
+    async def _live(self) -> None:
         try:
             if self._engine is None:
                 self._engine = await asyncio.to_thread(_load_engine, self.settings)
@@ -114,9 +117,19 @@ class Service:
             await self._reach_store(self._store)
             self.lifecycle.to("ready")
             log.info("ready", model=self._engine.model_id)
+            await self._watch(self._engine)
         except Exception as exc:
-            log.error("the start failed", exc_info=exc)
+            log.error("the service cannot go on", exc_info=exc)
             self.lifecycle.fail(exc)
+        finally:
+            self._started.set()
+
+    async def _watch(self, engine: Engine) -> None:
+        """Returns never: raises once the engine's thread has died."""
+        self._started.set()
+        while engine.alive:  # noqa: ASYNC110 - a dead thread sets no event
+            await asyncio.sleep(WATCH_SECONDS)
+        raise EngineStopped("the engine's thread has died")
 
     async def _reach_store(self, store: MemoryStore) -> None:
         """Wait for Redis, then make the tenant that the embedded start promises."""
@@ -130,14 +143,13 @@ class Service:
 
     async def started(self) -> None:
         """Returns when the start is over, well or not."""
-        if self._loading is not None:
-            await asyncio.wait([self._loading])
+        await self._started.wait()
 
     async def close(self) -> None:
         """Engine first, Redis last."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait([self._life])
         self.lifecycle.to("stopped")
         if self._engine is not None:
             await self._engine.close()

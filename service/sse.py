@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from fastapi import Request
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
-from service.errors import envelope, problem_of
-from service.middleware import log_failure
+from service.errors import Draining, envelope, problem_of
+from service.middleware import log_failure, service_of
+from service.waiting import answer
 
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -30,45 +32,58 @@ def event(data: Any, name: str | None = None) -> bytes:
 
 
 async def event_stream(
+    request: Request,
     events: AsyncGenerator[bytes, None],
-    request_id: str,
     *,
     on_error: Callable[[dict[str, Any]], bytes] = lambda body: event(body, "error"),
 ) -> StreamingResponse:
     """The reply that sends `events`. Closing the reply closes them. Raises what the first does."""
-    first = await anext(events, None)
+    first = await answer(request, _next(events))
+    cut = service_of(request.scope).lifecycle.cut
 
     async def body() -> AsyncIterator[bytes]:
         async with aclosing(events):
             if first is not None:
                 yield first
             try:
-                async for chunk in _kept_alive(events):
+                async for chunk in _kept_alive(events, cut):
                     yield chunk
             except Exception as exc:
                 problem = problem_of(exc)
                 log_failure(exc, problem)
-                yield on_error(envelope(problem, request_id))
+                yield on_error(envelope(problem, request.state.request_id))
 
     return StreamingResponse(body(), media_type="text/event-stream", headers=HEADERS)
 
 
-async def _kept_alive(events: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(events, None)
+
+
+async def _kept_alive(
+    events: AsyncGenerator[bytes, None], cut: asyncio.Event
+) -> AsyncIterator[bytes]:
     """The events, with a comment wherever they pause too long for a proxy's patience."""
-    pending: asyncio.Task[bytes | None] | None = None
+    stop = asyncio.ensure_future(cut.wait())
+    pending = asyncio.ensure_future(_next(events))
     try:
         while True:
-            if pending is None:
-                pending = asyncio.ensure_future(anext(events, None))
-            done, _ = await asyncio.wait([pending], timeout=KEEP_ALIVE_SECONDS)
-            if not done:
+            await asyncio.wait(
+                [pending, stop],
+                timeout=KEEP_ALIVE_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if pending.done():
+                chunk = pending.result()
+                if chunk is None:
+                    return
+                yield chunk
+                pending = asyncio.ensure_future(_next(events))
+            elif stop.done():
+                raise Draining("the service is shutting down")
+            else:
                 yield KEEP_ALIVE
-                continue
-            chunk, pending = pending.result(), None
-            if chunk is None:
-                return
-            yield chunk
     finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.wait([pending])
+        for task in (pending, stop):
+            task.cancel()
+        await asyncio.wait([pending, stop])

@@ -39,14 +39,9 @@ async def _engine(request: Request) -> Engine:
     return service_of(request.scope).engine
 
 
-async def _request_id(request: Request) -> str:
-    return str(request.state.request_id)
-
-
 Running = Annotated[Service, Depends(_service)]
 Store = Annotated[MemoryStore, Depends(_store)]
 Model = Annotated[Engine, Depends(_engine)]
-RequestId = Annotated[str, Depends(_request_id)]
 
 # The path's tenant, once the caller may use it so.
 Reader = Annotated[str, Depends(allow("read"))]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from fastapi import Request
 from starlette.responses import StreamingResponse
@@ -26,7 +24,6 @@ from service.routes.common import (
     Generator,
     Model,
     Reader,
-    RequestId,
     Running,
     current_memory,
     protected,
@@ -42,6 +39,7 @@ from service.schemas import (
     Usage,
 )
 from service.sse import event, event_stream
+from service.waiting import answer
 
 router = protected("generation", "/v1/tenants/{tenant}")
 STREAM = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
@@ -54,7 +52,6 @@ async def generate(
     request: Request,
     service: Running,
     model: Model,
-    request_id: RequestId,
 ) -> GenerateReply | StreamingResponse:
     """Continue prompts; facts in scope change the text, anything else is the base model's.
 
@@ -63,8 +60,8 @@ async def generate(
     memory = await current_memory(service, tenant)
     events = observed(service, model.generate(_items(body, memory)))
     if body.stream:
-        return await event_stream(_stream(events, memory, len(body.prompt)), request_id)
-    ends = await until_gone(request, collect(events, len(body.prompt)))
+        return await event_stream(request, _stream(events, memory, len(body.prompt)))
+    ends = await answer(request, collect(events, len(body.prompt)))
     return _reply(memory, ends)
 
 
@@ -125,28 +122,6 @@ async def collect(events: AsyncGenerator[Token | Generated, None], rows: int) ->
             if isinstance(item, Generated):
                 ends[item.index] = item
     return [ends[index] for index in range(rows)]
-
-
-async def until_gone(
-    request: Request, work: Coroutine[Any, Any, list[Generated]]
-) -> list[Generated]:
-    """The work's result; a client that hangs up cancels it, and frees its rows."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-        return await task
-    finally:
-        for other in (gone, task):
-            other.cancel()
-        await asyncio.wait([gone, task])
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> Usage:
