@@ -11,6 +11,9 @@ import asyncio
 import contextlib
 from typing import Literal
 
+from service.engine.protocol import EngineStopped
+from service.errors import Draining, Starting
+
 State = Literal["starting", "ready", "draining", "stopped", "failed"]
 _NEXT: dict[State, tuple[State, ...]] = {
     "starting": ("ready", "draining", "failed", "stopped"),
@@ -51,6 +54,18 @@ class Lifecycle:
         self.failure = cause
         self.cut.set()
         self.failed.set()
+
+    def refusal(self) -> Exception | None:
+        """Why nothing new is admitted; None while it is."""
+        if self.state == "failed":
+            return EngineStopped("the service has failed")
+        if self.state == "starting":
+            return Starting()
+        return None if self.admitting and self.state != "stopped" else Draining()
+
+    def ended(self) -> Exception:
+        """Why what was in progress is cut."""
+        return self.refusal() or Draining()
 
     def enter(self) -> None:
         self._inflight += 1

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, Draining, Problem, Starting, envelope, problem_of
+from service.errors import BodyTooLarge, Problem, envelope, problem_of
 
 if TYPE_CHECKING:
     from service.resources import Service
@@ -175,10 +175,9 @@ class Admission:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)
         lifecycle = service_of(scope).lifecycle
-        if lifecycle.state == "starting":
-            raise Starting()
-        if not lifecycle.admitting or lifecycle.state in ("stopped", "failed"):
-            raise Draining()
+        refusal = lifecycle.refusal()
+        if refusal is not None:
+            raise refusal
 
         async def closing(message: Message) -> None:
             # A client that keeps its connections must not come back on this one.

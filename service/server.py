@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from service.app import create_app
+from service.engine.protocol import Engine
 from service.lifecycle import Lifecycle
 from service.settings import Settings
 
@@ -59,9 +60,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve(settings: Settings, sock: socket.socket, on_ready: Callable[[], None]) -> bool:
+async def serve(
+    settings: Settings,
+    sock: socket.socket,
+    on_ready: Callable[[], None],
+    engine: Engine | None = None,
+) -> bool:
     """Serve until drained; True if it went well. Raises what keeps the service from starting."""
-    app = create_app(settings)
+    app = create_app(settings, engine=engine)
     service = app.state.service
     config = uvicorn.Config(
         app,

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     # Life cycle and logs
     drain_delay: Annotated[float, Field(ge=0)] = 5.0
     drain_timeout: Annotated[float, Field(ge=0)] = 30.0
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     log_content: bool = False
 

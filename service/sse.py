@@ -16,7 +16,8 @@ from fastapi import Request
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
-from service.errors import Draining, envelope, problem_of
+from service.errors import envelope, problem_of
+from service.lifecycle import Lifecycle
 from service.middleware import log_failure, service_of
 from service.waiting import answer
 
@@ -39,14 +40,14 @@ async def event_stream(
 ) -> StreamingResponse:
     """The reply that sends `events`. Closing the reply closes them. Raises what the first does."""
     first = await answer(request, _next(events))
-    cut = service_of(request.scope).lifecycle.cut
+    lifecycle = service_of(request.scope).lifecycle
 
     async def body() -> AsyncIterator[bytes]:
         async with aclosing(events):
             if first is not None:
                 yield first
             try:
-                async for chunk in _kept_alive(events, cut):
+                async for chunk in _kept_alive(events, lifecycle):
                     yield chunk
             except Exception as exc:
                 problem = problem_of(exc)
@@ -61,10 +62,10 @@ async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
 
 
 async def _kept_alive(
-    events: AsyncGenerator[bytes, None], cut: asyncio.Event
+    events: AsyncGenerator[bytes, None], lifecycle: Lifecycle
 ) -> AsyncIterator[bytes]:
     """The events, with a comment wherever they pause too long for a proxy's patience."""
-    stop = asyncio.ensure_future(cut.wait())
+    stop = asyncio.ensure_future(lifecycle.cut.wait())
     pending = asyncio.ensure_future(_next(events))
     try:
         while True:
@@ -80,7 +81,7 @@ async def _kept_alive(
                 yield chunk
                 pending = asyncio.ensure_future(_next(events))
             elif stop.done():
-                raise Draining("the service is shutting down")
+                raise lifecycle.ended()
             else:
                 yield KEEP_ALIVE
     finally:

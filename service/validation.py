@@ -8,6 +8,7 @@ nesting and the length of numbers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from service.errors import Problem, UnsupportedMediaType
 
 MAX_DETAILS = 20
+_FIELD = re.compile(r"[A-Za-z_-]+")
 
 
 class StrictRequest(Request):
@@ -84,6 +86,8 @@ def _param(location: Sequence[str | int]) -> str | None:
     for part in location[1:]:
         if isinstance(part, int):
             name += f"[{part}]"
-        else:
+        elif _FIELD.fullmatch(part):  # a union names its branches in between: list[…]
             name += f".{part}" if name else part
+        if part == "metadata":
+            break  # names below are the client's own
     return name or None

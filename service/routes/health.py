@@ -13,8 +13,7 @@ from fastapi import APIRouter, Header
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from service.engine.protocol import EngineStopped
-from service.errors import Draining, Starting, Unauthenticated
+from service.errors import Unauthenticated
 from service.routes.common import Running
 from service.schemas import LiveReply, ReadyReply
 
@@ -25,18 +24,15 @@ router = APIRouter(tags=["health"])
 async def livez(service: Running) -> LiveReply:
     """Whether the process should go on."""
     if service.lifecycle.state == "failed":
-        raise EngineStopped("the service has failed")
+        raise service.lifecycle.ended()
     return LiveReply(status="alive")
 
 
 @router.get("/readyz")
 async def readyz(service: Running) -> ReadyReply:
     """Whether the process takes requests."""
-    state = service.lifecycle.state
-    if state == "starting":
-        raise Starting()
-    if state != "ready":
-        raise Draining()
+    if service.lifecycle.state != "ready":
+        raise service.lifecycle.ended()
     reachable = await service.store.ping()
     return ReadyReply(
         status="ready", store="up" if reachable else "down", model=service.engine.model_id
