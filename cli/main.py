@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "tenants": "cli.tenants:app",
     "keys": "cli.keys:app",
     "config": "cli.config:app",
+    "eval": "cli.evaluate:app",
 }
 
 

@@ -19,17 +19,19 @@ from training import adapter as adapter_stage
 from training import address as address_stage
 from training import codec as codec_stage
 from training import scope as scope_stage
+from training.assemble import assemble
 from training.data import load_json, sentences, zsre
 
 
 def held_out_texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[int]]]:
     """Token rows of facts that training never sees: 300 of CounterFact, 200 of zsRE, sentences."""
     counterfact = [c["requested_rewrite"] for c in load_json(data / "counterfact/full_dev.json")]
+    lines = (data / "text/wikitext2_valid.txt").read_text("utf-8").splitlines()
     texts = {
         "counterfact": [f"{c['prompt'].format(c['subject'])} {c['target_new']['str']}"
                         for c in counterfact[:300]],
         "zsre": [f"{c['src']} {c['alt']}" for c in zsre(data, train=False)],
-        "text": sentences((data / "text/wikitext2_valid.txt").read_text().splitlines()[-150:])[:200],
+        "text": sentences(lines[-150:])[:200],
     }  # fmt: skip
     rows = {
         k: [tokenizer.encode(t, add_special_tokens=False).ids for t in v] for k, v in texts.items()
@@ -94,6 +96,7 @@ STAGES = {
     "adapter": train_adapter,
     "address": train_address,
     "scope": train_scope,
+    "assemble": lambda args: assemble(args.out.parent, args.out, args.threshold, args.seed),
 }
 
 
@@ -104,6 +107,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--threshold", type=float, default=0.5, help="of the scope gate")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ class Rows:
             text = self.ask()[0]
         prompt, space = self.prompt(query)
         encode = self.decoder.encode
-        answer = encode(f" {target}" if space else target)[:24] + [self.decoder.end]
+        answer = [*encode(f" {target}" if space else target)[:24], self.decoder.end]
         return Row(encode(text)[: self.limit], encode(prompt)[-96:], answer, wrong)
 
     def batches(self, size: int) -> Iterator[list[Row]]:

@@ -61,7 +61,7 @@ class Texts:
             ask = synthetic.ask(r)
             return join(ask.prompt, ask.target) + r.choice(["", "."])
         if kind < 0.75:
-            return r.choice(self.fixed)
+            return str(r.choice(self.fixed))
         if kind < 0.9:
             return r.choice(self.sentences)
         words = r.choice(self.lines).split()
@@ -103,7 +103,7 @@ def loss_of(codec: Codec, rows: list[list[int]], generator: torch.Generator) -> 
     valid = torch.arange(ids.shape[1]) < lengths[:, None]
     wanted = ids[valid]  # (N,)
     negatives = torch.randint(0, codec.embedding.shape[0], (NEGATIVES,), generator=generator)
-    table, index = torch.cat([wanted, negatives]).unique(return_inverse=True)
+    table, index = torch.unique(torch.cat([wanted, negatives]), return_inverse=True)
     logits = states[valid] @ codec.embedding[table].T  # (N, S)
     return F.cross_entropy(logits, index[: len(wanted)])
 

@@ -27,7 +27,17 @@ from training import synthetic
 from training.codec import join, learning_rate, log
 from training.data import Relations, load_json, pokemqa, running_text, sentences, zsre
 
-EMPTY = ("They play as", "A:", "It is in", "Answer:", "Their name is", "?", "and", "Who?", "They are")
+EMPTY = (
+    "They play as",
+    "A:",
+    "It is in",
+    "Answer:",
+    "Their name is",
+    "?",
+    "and",
+    "Who?",
+    "They are",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,9 @@ class Episodes:
         queries.append(Query(self._dress(synthetic.fill(r.choice(forms), subject)), at))
         if near != subject:
             queries.append(Query(self._dress(synthetic.fill(r.choice(forms), near)), -1))
-        other = r.choice([k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms] or [None])
+        other = r.choice(
+            [k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms] or [None]
+        )
         if other is not None:
             queries.append(Query(self._dress(synthetic.fill(r.choice(other[2]), subject)), -1))
 
@@ -159,7 +171,7 @@ def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     gate.calibration.data.copy_(scale_shift.detach())
 
 
@@ -169,11 +181,11 @@ def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, 
     p = torch.sigmoid(gate.calibration[0] * logits + gate.calibration[1])
     auc = (p[labels == 1][:, None] > p[labels == 0][None]).float().mean()
     which = (p * bins).long().clamp(max=bins - 1)
-    ece = sum(float((which == b).float().mean() * (p[which == b].mean() - labels[which == b].mean()).abs())
-              for b in range(bins) if (which == b).any())  # fmt: skip
+    gaps = [(which == b).float().mean() * (p[which == b].mean() - labels[which == b].mean()).abs()
+            for b in range(bins) if (which == b).any()]  # fmt: skip
     missed = (p[labels == 1] < 0.5).float().mean()
     fired = (p[labels == 0] >= 0.5).float().mean()
-    return {"auc": float(auc), "ece": ece, "missed": float(missed), "fired": float(fired),
+    return {"auc": float(auc), "ece": float(sum(gaps)), "missed": float(missed), "fired": float(fired),
             "n": float(len(samples))}  # fmt: skip
 
 

@@ -12,175 +12,38 @@ from collections.abc import Callable
 
 from training.data import Ask
 
-FIRST = [
-    "Ana",
-    "Bashir",
-    "Chen",
-    "Dmitri",
-    "Elif",
-    "Farah",
-    "Goran",
-    "Hana",
-    "Ivo",
-    "Jamila",
-    "Kwame",
-    "Lena",
-    "Mateo",
-    "Nadia",
-    "Omar",
-    "Priya",
-    "Quentin",
-    "Rosa",
-    "Sven",
-    "Tariq",
-    "Uma",
-    "Viktor",
-    "Wanjiru",
-    "Xavier",
-    "Yuki",
-    "Zofia",
-    "Amelia",
-    "Bruno",
-    "Clara",
-    "Diego",
-    "Emeka",
-    "Freya",
-    "Hugo",
-    "Ingrid",
-    "Jonas",
-    "Keiko",
-    "Lars",
-    "Mei",
-    "Noah",
-    "Olga",
-]  # noqa: E501
-LAST = [
-    "Adeyemi",
-    "Brandt",
-    "Costa",
-    "Dubois",
-    "Eriksen",
-    "Fischer",
-    "Garcia",
-    "Hoang",
-    "Ibrahim",
-    "Jansen",
-    "Kowalski",
-    "Larsen",
-    "Moreau",
-    "Nakamura",
-    "Okafor",
-    "Petrov",
-    "Quispe",
-    "Rossi",
-    "Silva",
-    "Tanaka",
-    "Usman",
-    "Vargas",
-    "Weber",
-    "Xu",
-    "Yilmaz",
-    "Zimmer",
-    "Abbott",
-    "Beckett",
-    "Choudhury",
-    "Duarte",
-    "Ellis",
-    "Fontaine",
-    "Gruber",
-    "Hale",
-    "Imai",
-    "Joshi",
-    "Keller",
-    "Lindqvist",
-    "Mbeki",
-    "Novak",
-]  # noqa: E501
-THINGS = [
-    "billing",
-    "checkout",
-    "search",
-    "ledger",
-    "inventory",
-    "gateway",
-    "catalog",
-    "identity",
-    "payments",
-    "reports",
-    "scheduler",
-    "mailer",
-    "analytics",
-    "archive",
-    "pricing",
-    "shipping",
-    "support",
-    "warehouse",
-    "fraud",
-    "onboarding",
-]  # noqa: E501
-SUFFIX = [
-    "service",
-    "team",
-    "cluster",
-    "pipeline",
-    "queue",
-    "database",
-    "portal",
-    "module",
-    "dashboard",
-    "project",
-]
-PRODUCTS = [
-    "Falcon",
-    "Nimbus",
-    "Orion",
-    "Quartz",
-    "Helix",
-    "Ember",
-    "Atlas",
-    "Breeze",
-    "Cobalt",
-    "Delta",
-    "Vertex",
-    "Pulse",
-    "Aurora",
-    "Zephyr",
-    "Onyx",
-    "Lumen",
-]  # noqa: E501
-PLANS = ["Basic", "Plus", "Pro", "Premium", "Team", "Enterprise", "Starter", "Max", "Lite", "Ultra"]
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]  # noqa: E501
-CITIES = [
-    "Lyon",
-    "Osaka",
-    "Tallinn",
-    "Porto",
-    "Leeds",
-    "Quito",
-    "Dakar",
-    "Graz",
-    "Hanoi",
-    "Bergen",
-    "Perth",
-    "Turin",
-    "Austin",
-    "Malmo",
-    "Pune",
-    "Cork",
-]  # noqa: E501
+FIRST = """
+    Ana Bashir Chen Dmitri Elif Farah Goran Hana Ivo Jamila Kwame Lena Mateo Nadia Omar Priya
+    Quentin Rosa Sven Tariq Uma Viktor Wanjiru Xavier Yuki Zofia Amelia Bruno Clara Diego Emeka
+    Freya Hugo Ingrid Jonas Keiko Lars Mei Noah Olga
+""".split()
+LAST = """
+    Adeyemi Brandt Costa Dubois Eriksen Fischer Garcia Hoang Ibrahim Jansen Kowalski Larsen
+    Moreau Nakamura Okafor Petrov Quispe Rossi Silva Tanaka Usman Vargas Weber Xu Yilmaz Zimmer
+    Abbott Beckett Choudhury Duarte Ellis Fontaine Gruber Hale Imai Joshi Keller Lindqvist Mbeki
+    Novak
+""".split()
+THINGS = """
+    billing checkout search ledger inventory gateway catalog identity payments reports scheduler
+    mailer analytics archive pricing shipping support warehouse fraud onboarding
+""".split()
+SUFFIX = """
+    service team cluster pipeline queue database portal module dashboard project
+""".split()
+PRODUCTS = """
+    Falcon Nimbus Orion Quartz Helix Ember Atlas Breeze Cobalt Delta Vertex Pulse Aurora Zephyr
+    Onyx Lumen
+""".split()
+PLANS = """
+    Basic Plus Pro Premium Team Enterprise Starter Max Lite Ultra
+""".split()
+MONTHS = """
+    January February March April May June July August September October November December
+""".split()
+CITIES = """
+    Lyon Osaka Tallinn Porto Leeds Quito Dakar Graz Hanoi Bergen Perth Turin Austin Malmo Pune
+    Cork
+""".split()
 
 Rng = random.Random
 
@@ -198,7 +61,7 @@ def product(r: Rng) -> str:
 
 
 def agent(r: Rng) -> str:
-    return f"{r.choice(['agent', 'order', 'ticket', 'room', 'unit', 'customer', 'case'])} {r.randint(0, 9999):04d}"  # noqa: E501
+    return f"{r.choice(['agent', 'order', 'ticket', 'room', 'unit', 'customer', 'case'])} {r.randint(0, 9999):04d}"
 
 
 def price(r: Rng) -> str:
@@ -249,7 +112,7 @@ KINDS: tuple[tuple[Make, Make, tuple[str, ...]], ...] = (
             "Who owns {s}?",
             "The person responsible for {s} is",
         ),
-    ),  # noqa: E501
+    ),
     (
         system,
         person,
@@ -258,54 +121,54 @@ KINDS: tuple[tuple[Make, Make, tuple[str, ...]], ...] = (
             "On call for {s} this week is",
             "Who is on call for {s}?",
         ),
-    ),  # noqa: E501
+    ),
     (
         product,
         price,
         ("The price of {s} is", "{s} costs", "How much does {s} cost?", "{s} sells for"),
-    ),  # noqa: E501
+    ),
     (
         system,
         version,
         ("The current version of {s} is", "{s} runs version", "Which version of {s} is deployed?"),
-    ),  # noqa: E501
+    ),
     (
         product,
         date,
         ("The release date of {s} is", "{s} was released on", "When was {s} released?"),
-    ),  # noqa: E501
+    ),
     (
         agent,
         number,
         ("The badge number of {s} is", "{s} has badge number", "What is the badge number of {s}?"),
-    ),  # noqa: E501
+    ),
     (
         agent,
         code,
         ("The access code of {s} is", "The code for {s} is", "What is the access code of {s}?"),
-    ),  # noqa: E501
+    ),
     (
         product,
         span,
         ("The warranty period of {s} is", "{s} is covered for", "How long is the warranty of {s}?"),
-    ),  # noqa: E501
+    ),
     (
         system,
         code,
         ("The ticket that tracks {s} is", "{s} is tracked in", "Which ticket tracks {s}?"),
-    ),  # noqa: E501
+    ),
     (
         person,
         city,
         ("{s} works from the office in", "The office of {s} is in", "Where is {s} based?"),
-    ),  # noqa: E501
+    ),
     (person, person, ("The manager of {s} is", "{s} reports to", "Who does {s} report to?")),
     (person, date, ("The birthday of {s} is", "{s} was born on", "When was {s} born?")),
     (
         made_up,
         city,
         ("The capital of {s} is", "The main city of {s} is", "What is the capital of {s}?"),
-    ),  # noqa: E501
+    ),
     (made_up, person, ("The founder of {s} is", "{s} was founded by", "Who founded {s}?")),
     (made_up, made_up, ("The antidote to {s} is", "{s} is cured by", "What cures {s}?")),
     (system, number, ("The port of {s} is", "{s} listens on port", "Which port does {s} use?")),
@@ -313,12 +176,12 @@ KINDS: tuple[tuple[Make, Make, tuple[str, ...]], ...] = (
         product,
         made_up,
         ("The code name of {s} is", "Internally {s} is called", "What is the code name of {s}?"),
-    ),  # noqa: E501
+    ),
     (
         system,
         span,
         ("The data retention of {s} is", "{s} keeps data for", "How long does {s} keep data?"),
-    ),  # noqa: E501
+    ),
 )
 
 

@@ -88,4 +88,5 @@ class AddressEncoder:
                 for s in range(0, len(order), batch)]  # fmt: skip
         dense = torch.empty(len(texts), self.encoder.width)
         dense[order] = torch.cat(rows)
-        return torch.cat([dense, self.sketch(texts)], dim=-1) * 0.5**0.5
+        both: Tensor = torch.cat([dense, self.sketch(texts)], dim=-1) * 0.5**0.5
+        return both

@@ -46,7 +46,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, H, T, w/H)
         x = x + self.out(a.transpose(1, 2).reshape(b, t, w))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))
+        y: Tensor = x + self.down(F.gelu(self.up(self.norm2(x))))
+        return y
 
 
 class Codec(nn.Module):
@@ -86,7 +87,7 @@ class Codec(nn.Module):
         self.unbind.copy_(self.bind)
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """ids (B, T'), of which the first `lengths` (B,) count, the end token included → z (B, C)."""
+        """ids (B, T'), of which `lengths` (B,) count, the end token included → z (B, C)."""
         t = ids.shape[1]
         valid = torch.arange(t, device=ids.device) < lengths[:, None]  # (B, T')
         x = self.project_in(self.embedding[ids]) + self.position_in[:t]

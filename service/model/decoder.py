@@ -44,8 +44,20 @@ class Decoder:
         """The table on which memory tokens lie, (V, d)."""
         return cast(Tensor, self.model.get_input_embeddings().weight)
 
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a generation."""
+        configured = self.model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset({self.end, *(i for i in ids if i is not None)})
+
     def encode(self, text: str) -> list[int]:
         return cast(list[int], self.tokenizer.encode(text, add_special_tokens=False))
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> str:
+        """The default chat template, the same with and without memory."""
+        return cast(str, self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True))  # fmt: skip
 
     def decode(self, ids: Sequence[int]) -> str:
         return cast(str, self.tokenizer.decode(ids, skip_special_tokens=True))

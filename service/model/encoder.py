@@ -50,4 +50,5 @@ class SentenceEncoder:
         finally:
             self.gate.rows = None
         mask = batch["attention_mask"][:, :, None].to(states.dtype)
-        return (states * mask).sum(1) / mask.sum(1)
+        mean: Tensor = (states * mask).sum(1) / mask.sum(1)
+        return mean

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +43,9 @@ class GatedLoRA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.base(x)
-        if self.gate.rows is None:
-            return y
-        return y + self.gate.rows * self.lora_B(self.lora_A(x) * self.scale)
+        if self.gate.rows is not None:
+            y = y + self.gate.rows * self.lora_B(self.lora_A(x) * self.scale)
+        return y
 
 
 def wrap(model: nn.Module, config: AdapterConfig, gate: Gate) -> Iterator[tuple[str, GatedLoRA]]:
@@ -70,7 +71,8 @@ def wrap(model: nn.Module, config: AdapterConfig, gate: Gate) -> Iterator[tuple[
 
 def parameters(adapters: Mapping[str, GatedLoRA]) -> list[nn.Parameter]:
     """What training moves."""
-    return [half.weight for a in adapters.values() for half in (a.lora_A, a.lora_B)]
+    halves = [half for a in adapters.values() for half in (a.lora_A, a.lora_B)]
+    return [cast(nn.Parameter, half.weight) for half in halves]
 
 
 def state(adapters: Mapping[str, GatedLoRA]) -> dict[str, Tensor]:

@@ -60,7 +60,8 @@ class ScopeGate(nn.Module):
     def logits(self, units: Sequence[str], facts: Sequence[str], match: Tensor) -> Tensor:
         """match (B, FEATURES) → (B,)."""
         pooled = self.encoder.mean_state(units, facts)  # (B, w)
-        return self.head(torch.cat([pooled, match.to(pooled)], dim=-1)).squeeze(-1)
+        logits: Tensor = self.head(torch.cat([pooled, match.to(pooled)], dim=-1)).squeeze(-1)
+        return logits
 
     @torch.inference_mode()
     def probability(

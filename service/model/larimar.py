@@ -1,0 +1,141 @@
+"""The composed model: facts → (address, latent); query and memory → memory tokens, or nothing.
+
+Knows no queue and no HTTP; every call is a batch. Generation itself is engine/decoding.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from memory_store.kernel import TenantView, read_many
+from memory_store.store import MemorySpec, Readout, ReadParams
+from service.model import lora
+from service.model.address import AddressEncoder, Sketch
+from service.model.checkpoint import DEFAULT, Checkpoint
+from service.model.codec import Codec, CodecConfig
+from service.model.decoder import Decoder
+from service.model.encoder import SentenceEncoder
+from service.model.scope import ScopeGate, features, units
+from service.model.weights import decoder_path, encoder_path
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What memory says to one query. `tokens` condition the decoder where in scope."""
+
+    in_scope: bool = False
+    confidence: float = 0.0
+    tokens: tuple[int, ...] = ()
+    text: str = ""  # the readout, decoded from the latent
+    ids: tuple[str, ...] = ()  # rows by weight, the best first
+    weights: tuple[float, ...] = ()
+
+
+def fact_text(prompt: str | None, target: str | None, text: str | None) -> str:
+    """The text that the codec holds."""
+    if text is not None:
+        return text
+    assert prompt is not None
+    assert target is not None
+    return prompt + (target if prompt[-1:].isspace() or target[:1].isspace() else f" {target}")
+
+
+class LarimarModel:
+    """Address encoder, codec, scope gate and decoder under one checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, decoder: Decoder, encoder: str) -> None:
+        card = checkpoint.card
+        self.card, self.decoder = card, decoder
+        checkpoint.check_base("decoder", decoder.embedding)
+        lora.load(decoder.adapters, checkpoint.tensors("adapter/adapter_model.safetensors"))
+        self.codec = Codec(CodecConfig(**card["codec"]), decoder.embedding, decoder.end).eval()
+        self.codec.load_state_dict(checkpoint.tensors("codec.safetensors"))
+        address = checkpoint.tensors("address.safetensors")
+        sentence = SentenceEncoder(encoder)
+        checkpoint.check_base("encoder", sentence.model.get_input_embeddings().weight)
+        self.address = AddressEncoder(sentence, Sketch(address.pop("idf")))
+        lora.load(sentence.adapters, address)
+        gate = checkpoint.tensors("scope.safetensors")
+        self.gate = ScopeGate(SentenceEncoder(encoder)).eval()
+        delta = {k: v for k, v in gate.items() if k.startswith(lora.PREFIX)}
+        lora.load(self.gate.encoder.adapters, delta)
+        rest = {k: v for k, v in gate.items() if k not in delta}
+        self.gate.load_state_dict(rest, strict=False)
+        for module in (self.codec, self.gate, decoder.model, sentence.model):
+            module.requires_grad_(False)
+        self.threshold = float(card["scope"]["threshold"])
+        self.read_params = ReadParams(**card["read"])
+        self.spec = MemorySpec(self.address.dim, self.codec.config.latent, checkpoint.fingerprint())
+
+    @staticmethod
+    def load(folder: Path = DEFAULT) -> LarimarModel:
+        """Raises CheckpointError or WeightsError."""
+        checkpoint = Checkpoint(folder)
+        adapter = {k: v for k, v in checkpoint.card["adapter"].items() if k != "blocks"}
+        decoder = Decoder(decoder_path(checkpoint.card["decoder"]["name"]),
+                          lora.AdapterConfig(**adapter))  # fmt: skip
+        return LarimarModel(checkpoint, decoder, encoder_path(checkpoint.card["encoder"]["name"]))
+
+    @property
+    def max_fact_tokens(self) -> int:
+        return self.codec.config.max_tokens
+
+    def too_long(self, texts: Sequence[str]) -> list[int]:
+        """Indices of texts that one latent cannot hold."""
+        return [i for i, t in enumerate(texts)
+                if len(t) > 64 * self.max_fact_tokens
+                or len(self.decoder.encode(t)) > self.max_fact_tokens]  # fmt: skip
+
+    @torch.inference_mode()
+    def latents(self, texts: Sequence[str], batch: int = 64) -> torch.Tensor:
+        """Fact texts → z (B, C)."""
+        rows = [self.decoder.encode(text) for text in texts]
+        parts = [self.codec.encode(*self.codec.pad(rows[i : i + batch])).cpu()
+                 for i in range(0, len(rows), batch)]  # fmt: skip
+        return torch.cat([torch.zeros(0, self.codec.config.latent), *parts])
+
+    def read(
+        self, queries: Sequence[str], views: Sequence[TenantView], always: Sequence[bool]
+    ) -> list[Reading]:
+        """One reading a query; the gate is not asked where `always` (a row must be read still)."""
+        split = [units(query) for query in queries]
+        owner = [i for i, parts in enumerate(split) for _ in parts]
+        flat = [unit for parts in split for unit in parts]
+        addresses = self.address.encode(flat).numpy()
+        readouts = read_many(
+            [views[i] for i in owner], [addresses[j : j + 1] for j in range(len(flat))]
+        )
+        answers = self._judge(flat, readouts)
+        best: list[Reading] = [Reading() for _ in queries]
+        for i, answer in zip(owner, answers, strict=True):
+            if answer.ids and (not best[i].ids or answer.confidence > best[i].confidence):
+                best[i] = answer
+        return [dataclasses.replace(reading, in_scope=bool(reading.tokens) and
+                                    (force or reading.confidence >= self.threshold))
+                for reading, force in zip(best, always, strict=True)]  # fmt: skip
+
+    def _judge(self, units: Sequence[str], readouts: Sequence[Readout]) -> list[Reading]:
+        """Reads the latents back and asks the gate about each unit."""
+        out = [Reading() for _ in units]
+        found = [i for i, r in enumerate(readouts) if r.ids[0]]
+        if not found:
+            return out
+        tokens = self._decode(torch.stack([torch.from_numpy(readouts[i].latent[0]) for i in found]))
+        texts = [self.decoder.decode(row) for row in tokens]
+        match = torch.cat([features(readouts[i]) for i in found])
+        confidence = self.gate.probability([units[i] for i in found], texts, match)
+        for i, row, text, p in zip(found, tokens, texts, confidence, strict=True):
+            weights = tuple(float(w) for w in readouts[i].weights[0])
+            out[i] = Reading(False, p, tuple(row), text, readouts[i].ids[0], weights)
+        return out
+
+    @torch.inference_mode()
+    def _decode(self, latents: torch.Tensor, batch: int = 64) -> list[list[int]]:
+        latents = latents.to(self.decoder.device)
+        return [row for i in range(0, len(latents), batch)
+                for row in self.codec.decode(latents[i : i + batch])]  # fmt: skip
