@@ -9,53 +9,84 @@ anew, a failover that lost writes): the view is dropped and loaded again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from redis.asyncio import Redis
 
-from memory_store.errors import CheckpointMismatch, StoreUnavailable, TenantNotFound
+from memory_store.errors import CheckpointMismatch, PageCorrupt, StoreUnavailable, TenantNotFound
 from memory_store.pages import HEADER, K, Layout
-from memory_store.scripts import Scripts, page_key, parse_meta, translated
+from memory_store.scripts import Client, Scripts, page_key, parse_meta, translated
 from memory_store.store import ReadParams, TenantInfo
 from memory_store.view import CachedPage, View
 
 PAGES_AT_ONCE: Final = 8
 SLOTS_TO_REPLAY: Final = 4096
 ATTEMPTS: Final = 8
+PAUSE: Final = 0.5  # seconds between questions to a Redis that is away
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    view: View
+    seen: float  # when it was known to be current, monotonic seconds
 
 
 class ViewCache:
     """Least recently used tenants leave when the views hold more than `cache_bytes`."""
 
     def __init__(
-        self, client: Redis, scripts: Scripts, layout: Layout, params: ReadParams, cache_bytes: int
+        self,
+        client: Client,
+        scripts: Scripts,
+        layout: Layout,
+        params: ReadParams,
+        cache_bytes: int,
+        max_stale_seconds: float,
     ) -> None:
         self._client, self._scripts = client, scripts
-        self._layout, self._params, self._cache_bytes = layout, params, cache_bytes
-        self._views: OrderedDict[str, View] = OrderedDict()
+        self._layout, self._params = layout, params
+        self._cache_bytes, self._max_stale = cache_bytes, max_stale_seconds
+        self._views: OrderedDict[str, Cached] = OrderedDict()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ask_again = 0.0  # Redis was away: until then it is not asked
 
     async def view(self, tenant: str) -> View:
-        """The current view. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
-        StoreUnavailable."""
+        """The current view, or the last one, `stale`, while Redis is away.
+
+        Raises TenantNotFound, CheckpointMismatch, PageCorrupt, StoreUnavailable.
+        """
         async with self._locks[tenant]:
-            view = self._views.get(tenant)
+            cached = self._views.get(tenant)
+            now = time.monotonic()
             try:
-                for _ in range(ATTEMPTS):
-                    view, current = await self._step(tenant, view)
-                    if current:
-                        self._keep(tenant, view)
-                        return view
-            except BaseException:
+                if now < self._ask_again:
+                    raise StoreUnavailable("Redis cannot be reached")
+                view = await self._current(tenant, cached.view if cached else None)
+            except StoreUnavailable:
+                if now >= self._ask_again:
+                    self._ask_again = time.monotonic() + PAUSE
+                if cached is None or now - cached.seen > self._max_stale:
+                    raise
+                return replace(cached.view, stale=True)
+            except (TenantNotFound, CheckpointMismatch, PageCorrupt):
                 self.drop(tenant)
                 raise
+            self._keep(tenant, Cached(view, now))
+            return view
+
+    async def _current(self, tenant: str, view: View | None) -> View:
+        for _ in range(ATTEMPTS):
+            view, current = await self._step(tenant, view)
+            if current:
+                return view
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be loaded")
 
     def drop(self, tenant: str) -> None:
         self._views.pop(tenant, None)
+        self._locks.pop(tenant, None)
 
     async def _step(self, tenant: str, view: View | None) -> tuple[View, bool]:
         """Ask what changed since `view`; the view that follows, and whether it is current."""
@@ -112,10 +143,10 @@ class ViewCache:
             for i, data in enumerate(stored)
         ]
 
-    def _keep(self, tenant: str, view: View) -> None:
-        self._views[tenant] = view
+    def _keep(self, tenant: str, cached: Cached) -> None:
+        self._views[tenant] = cached
         self._views.move_to_end(tenant)
-        held = sum(v.nbytes for v in self._views.values())
+        held = sum(each.view.nbytes for each in self._views.values())
         while held > self._cache_bytes:
             _, gone = self._views.popitem(last=False)
-            held -= gone.nbytes
+            held -= gone.view.nbytes

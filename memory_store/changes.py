@@ -13,12 +13,13 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final, Literal, cast
 
 from memory_store.errors import (
     CheckpointMismatch,
     IdempotencyKeyReused,
+    QuotaExceeded,
     TenantNotFound,
     VersionConflict,
 )
@@ -26,7 +27,7 @@ from memory_store.pages import K, Layout
 from memory_store.plan import Entry, Plan
 from memory_store.rows import pack, record_bytes
 from memory_store.scripts import Arg, Scripts, parse_meta
-from memory_store.store import Change, ChangeRequest, Kind, RowResult, TenantInfo
+from memory_store.store import Change, ChangeRequest, Document, Kind, RowResult, TenantInfo
 
 KINDS: Final[tuple[Kind, ...]] = ("fact", "suppression", "chunk")
 LOG: Final = 512  # changes that a cache can be behind and still catch up
@@ -45,6 +46,7 @@ class Wanted:
     cues: Sequence[str] = ()  # digests
     free: int = 0  # slots
     expired: int = 0  # ids that have expired
+    document: str = ""
 
 
 class Changes:
@@ -64,7 +66,7 @@ class Changes:
     ) -> Change:
         """Raises VersionConflict, IdempotencyKeyReused, StoreFull, OutcomeUnknown,
         TenantNotFound, CheckpointMismatch, StoreUnavailable, and what `apply` raises."""
-        counts = (wanted.free, len(wanted.ids), len(wanted.cues), wanted.expired)
+        counts = (wanted.free, len(wanted.ids), len(wanted.cues), wanted.expired, wanted.document)
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for attempt in range(ATTEMPTS):
                 reply = await self._scripts.run(
@@ -91,11 +93,13 @@ class Changes:
         if info.fingerprint != self._layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
         if reply[1] is not None:
+            await self._scripts.confirm(tenant, request.id)
             return replay(reply[1], request)
         if request.expected_version not in (None, info.version):
             raise VersionConflict(f"tenant {tenant} is at version {info.version}")
         free = [int(slot) for slot in reply[3]]
-        plan = Plan.of(_entries(reply[2]), free, int(meta["slots"]), int(meta["stamp"]))
+        slots, stamp, document = int(meta["slots"]), int(meta["stamp"]), parse_document(reply[4])
+        plan = Plan.of(_entries(reply[2]), free, slots, stamp, document)
         results = apply(plan, info)
         if not plan.touched and not request.digest:
             return Change(info.version, tuple(results))
@@ -113,7 +117,7 @@ class Changes:
         remember = REMEMBER_CLIENT if request.digest else REMEMBER_OWN
         args: list[Arg] = [info.epoch, info.version, request.id, request.digest, outcome, remember]
         args += [info.fingerprint, plan.slots, plan.stamp, *(plan.count(kind) for kind in KINDS)]
-        args += [self._layout.header, self._layout.row_size, K, LOG]
+        args += [self._layout.header, self._layout.row_size, K, LOG, *document_arguments(plan)]
         args.append(len(plan.removed))
         for entry in plan.removed:
             args += [entry.id, entry.slot, entry.cue]
@@ -134,6 +138,25 @@ def _entries(flat: list[bytes]) -> dict[str, Entry]:
         id, (slot, kind, cue) = raw_id.decode(), raw.decode().split(" ")
         entries[id] = Entry(id, int(slot), cast(Kind, kind), cue)
     return entries
+
+
+def check_quota(plan: Plan, info: TenantInfo) -> None:
+    """Raises QuotaExceeded where the change makes the tenant grow beyond its quota."""
+    growth = sum(plan.count(kind) for kind in KINDS)
+    stored = info.facts + info.suppressions + info.chunks
+    if growth > 0 and stored + growth > info.quota_facts:
+        raise QuotaExceeded(f"the quota is {info.quota_facts} facts")
+
+
+def parse_document(data: bytes | None) -> Document | None:
+    return None if data is None else Document(**json.loads(data))
+
+
+def document_arguments(plan: Plan) -> tuple[str, str]:
+    after = plan.document
+    if after is None:
+        return "", ""
+    return after.id, json.dumps(asdict(after)) if after.chunks_done else "-"
 
 
 def replay(stored: bytes, request: ChangeRequest) -> Change:

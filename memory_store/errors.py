@@ -3,6 +3,8 @@
 StoreError
 ├── TenantNotFound
 ├── FactNotFound
+├── DocumentNotFound
+├── DocumentConflict         another text, or another place in it, under the same document id
 ├── InvalidFact              a fact no row can hold: not finite, wrong shape, bad id
 ├── VersionConflict          expected_version does not match
 ├── QuotaExceeded
@@ -28,6 +30,12 @@ class TenantNotFound(StoreError): ...
 
 
 class FactNotFound(StoreError): ...
+
+
+class DocumentNotFound(StoreError): ...
+
+
+class DocumentConflict(StoreError): ...
 
 
 class InvalidFact(StoreError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from memory_store.cue import default_id, digest
 from memory_store.rows import identity
-from memory_store.store import Fact, Kind, RowResult
+from memory_store.store import Document, Fact, Kind, RowResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Plan:
     free: list[int]  # the lowest free slots, ascending
     slots: int  # slots ever used: the next one where none is free
     stamp: int  # newest stamp given
+    stored_document: Document | None = None  # under the change's document id
+    document: Document | None = None  # as it is to be; a document without chunks goes
     puts: dict[int, Put] = field(default_factory=dict)  # by slot
     removed: list[Entry] = field(default_factory=list)  # stored entries that go
 
@@ -51,10 +53,15 @@ class Plan:
 
     @classmethod
     def of(
-        cls, stored: Mapping[str, Entry], free: Sequence[int] = (), slots: int = 0, stamp: int = 0
+        cls,
+        stored: Mapping[str, Entry],
+        free: Sequence[int] = (),
+        slots: int = 0,
+        stamp: int = 0,
+        document: Document | None = None,
     ) -> Plan:
         by_cue = {entry.cue: entry for entry in stored.values() if entry.cue}
-        return cls(dict(stored), by_cue, list(free), slots, stamp)
+        return cls(dict(stored), by_cue, list(free), slots, stamp, document)
 
     def write(self, fact: Fact) -> RowResult:
         """Place one fact; what it replaces is removed."""

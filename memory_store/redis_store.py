@@ -16,22 +16,23 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from memory_store.cache import ViewCache
-from memory_store.changes import KINDS, Changes, Wanted
+from memory_store.changes import Changes, Wanted, check_quota
 from memory_store.cue import digest
+from memory_store.documents import Documents
 from memory_store.errors import (
     CheckpointMismatch,
     FactNotFound,
-    QuotaExceeded,
     StoreUnavailable,
     TenantNotFound,
 )
 from memory_store.pages import K, Layout
 from memory_store.plan import Plan, cue_key
 from memory_store.rows import check, identity, parse_record
-from memory_store.scripts import Scripts, translated
+from memory_store.scripts import Client, Scripts, translated
 from memory_store.store import (
     Change,
     ChangeRequest,
+    Document,
     Fact,
     MemorySpec,
     Policy,
@@ -63,22 +64,30 @@ def connect(url: str, *, timeout: float = 5.0, connections: int = 64) -> Redis:
 
 
 class RedisStore:
-    """The memories of all tenants under one checkpoint. `close` closes the client."""
+    """The memories of all tenants under one checkpoint. `close` closes the client.
+
+    `cache_bytes` bounds the views held; `max_stale_seconds` is how long they answer while Redis
+    is away; `replicas` is how many must have synced a change before it counts.
+    """
 
     def __init__(
         self,
-        client: Redis,
+        client: Client,
         spec: MemorySpec,
         params: ReadParams | None = None,
         *,
         cache_bytes: int = 4 << 30,
+        max_stale_seconds: float = 60.0,
+        replicas: int = 0,
         default_quota: int = 1_000_000,
     ) -> None:
-        layout, scripts = Layout(spec), Scripts(client)
+        layout, scripts = Layout(spec), Scripts(client, replicas)
         self._client, self._spec, self._scripts = client, spec, scripts
         self._tenants = Tenants(client, scripts, spec, default_quota)
         self._changes = Changes(scripts, layout)
-        self._cache = ViewCache(client, scripts, layout, params or ReadParams(), cache_bytes)
+        self._documents = Documents(self._changes, scripts, spec)
+        params = params or ReadParams()
+        self._cache = ViewCache(client, scripts, layout, params, cache_bytes, max_stale_seconds)
 
     async def create_tenant(
         self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None
@@ -112,10 +121,7 @@ class RedisStore:
 
         def apply(plan: Plan, info: TenantInfo) -> list[RowResult]:
             results = [plan.write(fact) for fact in facts]
-            growth = sum(plan.count(kind) for kind in KINDS)
-            stored = info.facts + info.suppressions + info.chunks
-            if growth > 0 and stored + growth > info.quota_facts:
-                raise QuotaExceeded(f"the quota is {info.quota_facts} facts")
+            check_quota(plan, info)
             return results
 
         cues = [key for key in map(cue_key, facts) if key]
@@ -154,9 +160,34 @@ class RedisStore:
                 return
             yield change
 
+    async def write_chunks(
+        self, tenant: str, document: Document, facts: Sequence[Fact], request: ChangeRequest
+    ) -> tuple[Document, Change]:
+        """Write the 1 to 1,000 chunks that follow `document.chunks_done`; the document after.
+
+        Ids are given here (`chunk_id`). Raises DocumentConflict if another text is stored under
+        this id or another sender got further, and as `write`.
+        """
+        _check_count(len(facts))
+        return await self._documents.write(tenant, document, facts, request)
+
+    async def document(self, tenant: str, id: str) -> Document:
+        """Raises DocumentNotFound."""
+        return await self._documents.get(tenant, id)
+
+    async def documents(self, tenant: str) -> list[Document]:
+        """By id."""
+        return await self._documents.all(tenant)
+
+    async def forget_document(self, tenant: str, id: str, request: ChangeRequest) -> Change:
+        """Erase all chunks, from the last on, at most 1,000 a change: cut short, what is left is
+        a partial document. Raises DocumentNotFound, and as `forget`."""
+        return await self._documents.forget(tenant, id, request)
+
     async def memory(self, tenant: str) -> View:
-        """The current view: one round trip when the cache is current. Raises TenantNotFound,
-        CheckpointMismatch, PageCorrupt, StoreUnavailable."""
+        """The current view: one round trip when the cache is current. While Redis is away, the
+        last one, `stale`. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
+        StoreUnavailable."""
         return await self._cache.view(tenant)
 
     async def record(self, tenant: str, id: str) -> Record:
@@ -203,7 +234,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close the client and its connections."""
-        await self._client.aclose(close_connection_pool=True)
+        await self._client.aclose()
 
     def _check_tenant(self, reply: list[Any], tenant: str) -> None:
         if not reply:

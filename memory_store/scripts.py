@@ -10,18 +10,32 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from memory_store import errors
+from memory_store.durability import Durability
 from memory_store.store import TenantInfo
 
-Name = Literal["create", "delete", "plan", "write", "erase", "sync", "record", "records"]
+Name = Literal[
+    "create",
+    "delete",
+    "plan",
+    "write",
+    "erase",
+    "confirm",
+    "sync",
+    "record",
+    "records",
+    "documents",
+]
 TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 # Writing needs free memory, erasing must work without any: same script, other flags.
 HEADERS: Final[dict[str, str]] = {"write": "#!lua\n", "erase": "#!lua flags=allow-oom\n"}
+CHANGING: Final = frozenset({"create", "delete", "write", "erase", "confirm"})
+Client = Redis | RedisCluster
 Arg = str | bytes | int | float
 
 
@@ -50,24 +64,25 @@ def _read(name: str) -> str:
 class Scripts:
     """All scripts of one client. Replies are lists of bytes, integers and None."""
 
-    def __init__(self, client: Redis) -> None:
-        names: tuple[Name, ...] = (
-            "create",
-            "delete",
-            "plan",
-            "write",
-            "erase",
-            "sync",
-            "record",
-            "records",
-        )
+    def __init__(self, client: Client, replicas: int = 0) -> None:
+        names = get_args(Name)
         self._scripts = {name: client.register_script(source(name)) for name in names}
+        self._durability = Durability(client, replicas)
 
     async def run(self, name: Name, tenant: str, *args: Arg) -> list[Any]:
-        """Raises StoreUnavailable, StoreFull and, for a change, OutcomeUnknown."""
-        with translated(changing=name in HEADERS):
-            reply: list[Any] = await self._scripts[name](keys=[meta_key(tenant)], args=list(args))
+        """Raises StoreUnavailable, StoreFull and, for a change, OutcomeUnknown and
+        DurabilityUnconfirmed."""
+        script, key = self._scripts[name], meta_key(tenant)
+        if name in CHANGING:
+            with translated(changing=True):
+                return await self._durability.run(script, key, list(args))
+        with translated():
+            reply: list[Any] = await script(keys=[key], args=list(args))
         return reply
+
+    async def confirm(self, tenant: str, change: str) -> None:
+        """Wait for copies of a change that was applied before, as for a new one."""
+        await self.run("confirm", tenant, change)
 
 
 @contextmanager

@@ -98,6 +98,21 @@ class ChangeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A long text, written as chunks in batches; `chunks_done` of them are there."""
+
+    id: str
+    digest: str  # of its text, so that another text under the same id is noticed
+    chunks: int
+    chunks_done: int
+    created_at: float
+
+    @property
+    def status(self) -> Literal["partial", "complete"]:
+        return "complete" if self.chunks_done == self.chunks else "partial"
+
+
+@dataclass(frozen=True, slots=True)
 class TenantInfo:
     name: str
     policy: Policy
@@ -173,6 +188,15 @@ class MemoryStore(Protocol):
     async def records(
         self, tenant: str, *, cursor: str | None = None, limit: int = 100
     ) -> tuple[list[Record], str | None]: ...
+    async def write_chunks(
+        self, tenant: str, document: Document, facts: Sequence[Fact], request: ChangeRequest
+    ) -> tuple[Document, Change]:
+        """Write the chunks that follow `document.chunks_done`, whose ids are `chunk_id`'s."""
+        ...
+
+    async def document(self, tenant: str, id: str) -> Document: ...
+    async def documents(self, tenant: str) -> list[Document]: ...
+    async def forget_document(self, tenant: str, id: str, request: ChangeRequest) -> Change: ...
     def sweep(self, tenant: str) -> AsyncIterator[Change]:
         """Erase what has expired, through the erase script."""
         ...

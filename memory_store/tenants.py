@@ -10,11 +10,9 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from redis.asyncio import Redis
-
 from memory_store.errors import CheckpointMismatch, PolicyFixed, TenantNotFound
 from memory_store.pages import K
-from memory_store.scripts import Scripts, meta_key, parse_meta, translated
+from memory_store.scripts import Client, Scripts, meta_key, parse_meta, translated
 from memory_store.store import MemorySpec, Policy, TenantInfo
 
 NAMES: Final = "larimar:tenants"
@@ -23,7 +21,7 @@ NAMES: Final = "larimar:tenants"
 class Tenants:
     """All tenants of one store."""
 
-    def __init__(self, client: Redis, scripts: Scripts, spec: MemorySpec, quota: int) -> None:
+    def __init__(self, client: Client, scripts: Scripts, spec: MemorySpec, quota: int) -> None:
         self._client, self._scripts, self._spec, self._quota = client, scripts, spec, quota
 
     async def create(

@@ -54,7 +54,7 @@ class View:
 
     @property
     def nbytes(self) -> int:
-        return sum(page.nbytes for page in self.pages)
+        return len(self.pages) * self.pages[0].nbytes if self.pages else 0
 
     def read(self, queries: Float32) -> Readout:
         """Least-squares read of queries (Q, d). Raises ValueError if they are not finite."""

@@ -3,7 +3,7 @@
 -- KEYS: meta
 -- ARGV: epoch, version, change id, digest, outcome, seconds to remember it, fingerprint,
 --       slots, stamp, growth of fact, suppression and chunk counts, page header, row size,
---       slots of a page, length of the log, then
+--       slots of a page, length of the log, document id, document ('' none, '-' gone), then
 --       n removed, {id, slot, cue digest}..., n freed, {slot}...,
 --       n puts, {slot, row, record, id, entry, cue digest, expires_at}...
 -- Replies 'applied', version | 'replayed', outcome | 'conflict' | 'missing'
@@ -16,7 +16,9 @@ end
 local epoch, version, change, digest, outcome, remember = take(), take(), take(), take(), take(), take()
 local fingerprint, slots, stamp = take(), take(), take()
 local growth = { fact = take(), suppression = take(), chunk = take() }
-local header, row_size, k, log_length = take(), tonumber(take()), tonumber(take()), tonumber(take())
+local header = take()
+local row_size, k, log_length = tonumber(take()), tonumber(take()), tonumber(take())
+local document_id, document = take(), take()
 
 local stored = redis.call('HMGET', meta, 'epoch', 'version', 'change', 'fingerprint')
 if not stored[1] then return { 'missing' } end
@@ -63,6 +65,12 @@ for _ = 1, tonumber(take()) do
   if expires ~= '' then redis.call('ZADD', prefix .. 'ttl', expires, id) end
   redis.call('ZREM', prefix .. 'free', slot)
   bytes = bytes + #record + row_size
+end
+
+if document == '-' then
+  redis.call('HDEL', prefix .. 'docs', document_id)
+elseif document ~= '' then
+  redis.call('HSET', prefix .. 'docs', document_id, document)
 end
 
 local now = tonumber(redis.call('TIME')[1])

@@ -2,8 +2,8 @@
 -- What a change needs to know, at one version: what is stored under its ids and cues, and the
 -- lowest free slots.
 -- KEYS: meta. ARGV: change id, free slots wanted, number of ids, number of cue digests,
--- expired ids wanted, ids..., digests...
--- Replies meta, the change's stored outcome or false, {id, entry, ...}, free slots, expired ids.
+-- expired ids wanted, document id, ids..., digests...
+-- Replies meta, the change's stored outcome or false, {id, entry, ...}, free slots, document or false.
 local meta = KEYS[1]
 local epoch = redis.call('HGET', meta, 'epoch')
 if not epoch then return {} end
@@ -19,15 +19,14 @@ local function look_up(id)
     entries[#entries + 1] = entry
   end
 end
-for i = 6, 5 + n_ids do look_up(ARGV[i]) end
-for i = 6 + n_ids, 5 + n_ids + n_cues do
+for i = 7, 6 + n_ids do look_up(ARGV[i]) end
+for i = 7 + n_ids, 6 + n_ids + n_cues do
   look_up(redis.call('HGET', prefix .. 'cues', ARGV[i]))
 end
 
-local expired = {}
 if n_expired > 0 then
   local now = redis.call('TIME')[1]
-  expired = redis.call('ZRANGEBYSCORE', prefix .. 'ttl', '-inf', now, 'LIMIT', 0, n_expired)
+  local expired = redis.call('ZRANGEBYSCORE', prefix .. 'ttl', '-inf', now, 'LIMIT', 0, n_expired)
   for _, id in ipairs(expired) do look_up(id) end
 end
 local free = {}
@@ -35,5 +34,6 @@ if n_free > 0 then free = redis.call('ZRANGE', prefix .. 'free', 0, n_free - 1) 
 return {
   redis.call('HGETALL', meta),
   redis.call('HGET', prefix .. 'idem', ARGV[1]),
-  entries, free, expired,
+  entries, free,
+  ARGV[6] ~= '' and redis.call('HGET', prefix .. 'docs', ARGV[6]),
 }

@@ -1,0 +1,72 @@
+"""When a change counts as done: synced here, and on as many replicas as were asked for.
+
+WAITAOF and WAIT answer for what their own connection has written, so they travel with the script
+in one pipeline, which is one round trip too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from redis.asyncio import Redis, RedisCluster
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, ResponseError
+
+from memory_store.errors import DurabilityUnconfirmed
+
+TIMEOUT_MS: Final = 3000
+
+
+class Durability:
+    """Runs changing scripts and waits until enough copies hold what they wrote.
+
+    `replicas` is N of `replicated:N`; 0 asks the primary alone. A primary that keeps no
+    append-only file has nothing to confirm but its replicas.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, replicas: int) -> None:
+        if replicas and isinstance(client, RedisCluster):
+            raise ValueError("waiting for replicas is not offered on Redis Cluster")
+        self._client, self._replicas = client, replicas
+        self._wait: tuple[str | int, ...] | None = None
+
+    async def run(self, script: AsyncScript, key: str, args: list[Any]) -> list[Any]:
+        """The script's reply. Raises DurabilityUnconfirmed, and Redis's errors."""
+        client = self._client
+        if isinstance(client, RedisCluster):
+            reply: list[Any] = await script(keys=[key], args=args)
+            return reply
+        wait = await self._command(client)
+        for _ in range(2):
+            pipe = client.pipeline(transaction=False)
+            pipe.evalsha(script.sha, 1, key, *args)
+            if wait:
+                pipe.execute_command(*wait)
+            reply, *copies = await pipe.execute(raise_on_error=False)
+            if not isinstance(reply, NoScriptError):
+                break
+            await client.script_load(script.script)
+        if isinstance(reply, Exception):
+            raise reply
+        self._check(copies)
+        return reply
+
+    async def _command(self, client: Redis) -> tuple[str | int, ...]:
+        """What to send after a script; () if there is nothing to wait for."""
+        if self._wait is None:
+            try:
+                await client.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+                self._wait = ("WAITAOF", 1, self._replicas, TIMEOUT_MS)
+            except ResponseError:  # an older Redis, or one without an append-only file
+                self._wait = ("WAIT", self._replicas, TIMEOUT_MS) if self._replicas else ()
+        return self._wait
+
+    def _check(self, copies: list[Any]) -> None:
+        if not copies:
+            return
+        if isinstance(copies[0], Exception):
+            raise DurabilityUnconfirmed(f"applied, but not confirmed: {copies[0]}")
+        local, replicas = copies[0] if isinstance(copies[0], list) else (1, copies[0])
+        if local < 1 or replicas < self._replicas:
+            held = f"synced here: {bool(local)}, on replicas: {replicas} of {self._replicas}"
+            raise DurabilityUnconfirmed(f"applied, but not confirmed in time ({held})")

