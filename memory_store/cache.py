@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from memory_store import fixed
 from memory_store.errors import CheckpointMismatch, PageCorrupt, StoreUnavailable, TenantNotFound
+from memory_store.fixed import FixedState
 from memory_store.pages import HEADER, K, Layout
-from memory_store.scripts import Client, Scripts, page_key, parse_meta, translated
+from memory_store.scripts import Client, Scripts, fixed_key, page_key, parse_meta, translated
 from memory_store.store import ReadParams, TenantInfo
 from memory_store.view import CachedPage, View
 
@@ -112,6 +114,9 @@ class ViewCache:
             return await self._load(info, int(meta["slots"])), False
         if reply[1] == b"behind":
             view = view.with_rows(self._rows(info.epoch, reply[2]))
+            if view.fixed is not None and reply[3] is not None:
+                stored = fixed.parse(reply[3], layout.spec, info.epoch)
+                view = replace(view, fixed=view.fixed.agreeing_with(stored))
         return replace(view, info=info), True
 
     def _rows(self, epoch: str, flat: list[bytes]) -> dict[int, np.void]:
@@ -132,7 +137,15 @@ class ViewCache:
             with translated():
                 stored: list[Any] = [await self._client.get(key) for key in keys]
             pages += await asyncio.to_thread(self._parse, info.epoch, first, stored)
-        return View(info, self._layout.spec, self._params, tuple(pages))
+        state = await self._load_fixed(info) if info.policy == "fixed" else None
+        return View(info, self._layout.spec, self._params, tuple(pages), state)
+
+    async def _load_fixed(self, info: TenantInfo) -> FixedState:
+        with translated():
+            data: Any = await self._client.get(fixed_key(info.name, info.epoch))
+        if data is None:  # nothing written yet
+            return FixedState.empty(self._layout.spec, self._params, int(info.epoch, 16))
+        return fixed.parse(data, self._layout.spec, info.epoch)
 
     def _parse(self, epoch: str, first: int, stored: list[bytes | None]) -> list[CachedPage]:
         layout = self._layout

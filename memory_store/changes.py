@@ -12,10 +12,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final, Literal, cast
 
+import numpy as np
+
+from memory_store.cache import ViewCache
 from memory_store.errors import (
     CheckpointMismatch,
     IdempotencyKeyReused,
@@ -52,8 +55,8 @@ class Wanted:
 class Changes:
     """Applies changes; those of one tenant one after the other, within this process."""
 
-    def __init__(self, scripts: Scripts, layout: Layout) -> None:
-        self._scripts, self._layout = scripts, layout
+    def __init__(self, scripts: Scripts, layout: Layout, cache: ViewCache) -> None:
+        self._scripts, self._layout, self._cache = scripts, layout, cache
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(
@@ -97,27 +100,34 @@ class Changes:
             return replay(reply[1], request)
         if request.expected_version not in (None, info.version):
             raise VersionConflict(f"tenant {tenant} is at version {info.version}")
-        free = [int(slot) for slot in reply[3]]
-        slots, stamp, document = int(meta["slots"]), int(meta["stamp"]), parse_document(reply[4])
-        plan = Plan.of(_entries(reply[2]), free, slots, stamp, document)
+        plan = _plan(reply, meta)
         results = apply(plan, info)
         if not plan.touched and not request.digest:
             return Change(info.version, tuple(results))
-        arguments = self._arguments(plan, info, request, results)
+        arguments = await self._arguments(plan, info, request, results)
+        if arguments is None:
+            return None
         status, *rest = await self._scripts.run(script, tenant, *arguments)
         if status == b"replayed":
             return replay(rest[0], request)
         return Change(int(rest[0]), tuple(results)) if status == b"applied" else None
 
-    def _arguments(
+    async def _arguments(
         self, plan: Plan, info: TenantInfo, request: ChangeRequest, results: Sequence[RowResult]
-    ) -> list[Arg]:
-        """The arguments of lua/change.lua, in its order."""
+    ) -> list[Arg] | None:
+        """The arguments of lua/change.lua, in its order; None if the plan is outdated."""
+        layout = self._layout
+        rows = {
+            slot: pack(layout, put.fact, put.entry.id, put.stamp) for slot, put in plan.puts.items()
+        }
+        state = await self._state(plan, info, rows)
+        if state is None:
+            return None
         outcome = json.dumps([astuple(result) for result in results], separators=(",", ":"))
         remember = REMEMBER_CLIENT if request.digest else REMEMBER_OWN
         args: list[Arg] = [info.epoch, info.version, request.id, request.digest, outcome, remember]
         args += [info.fingerprint, plan.slots, plan.stamp, *(plan.count(kind) for kind in KINDS)]
-        args += [self._layout.header, self._layout.row_size, K, LOG, *document_arguments(plan)]
+        args += [layout.header, layout.row_size, K, LOG, *document_arguments(plan), state]
         args.append(len(plan.removed))
         for entry in plan.removed:
             args += [entry.id, entry.slot, entry.cue]
@@ -125,11 +135,30 @@ class Changes:
         now = time.time()
         for slot, put in plan.puts.items():
             entry, fact = put.entry, put.fact
-            row = pack(self._layout, fact, entry.id, put.stamp)
-            args += [slot, self._layout.seal(row, info.epoch, slot)]
+            args += [slot, layout.seal(rows[slot], info.epoch, slot)]
             args += [record_bytes(fact, entry.id, now), entry.id]
             args += [f"{slot} {entry.kind} {entry.cue}", entry.cue, fact.expires_at or ""]
         return args
+
+    async def _state(
+        self, plan: Plan, info: TenantInfo, rows: Mapping[int, np.void]
+    ) -> bytes | None:
+        """Policy `fixed` after the change, as it is stored; empty under `grow` and where nothing
+        changes. None if the tenant moved since it was planned for."""
+        if info.policy == "grow" or not plan.touched:
+            return b""
+        view = await self._cache.view(info.name)
+        if (view.info.epoch, view.info.version) != (info.epoch, info.version) or view.stale:
+            return None
+        empty = self._layout.empty(1)[0]
+        after = view.with_rows({slot: empty for slot in plan.freed} | dict(rows))
+        return after.fixed.pack(self._layout.spec, info.epoch) if after.fixed else b""
+
+
+def _plan(reply: list[Any], meta: Mapping[str, str]) -> Plan:
+    free = [int(slot) for slot in reply[3]]
+    slots, stamp, document = int(meta["slots"]), int(meta["stamp"]), parse_document(reply[4])
+    return Plan.of(_entries(reply[2]), free, slots, stamp, document)
 
 
 def _entries(flat: list[bytes]) -> dict[str, Entry]:

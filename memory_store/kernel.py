@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memory_store.fixed import FixedState
 from memory_store.pages import STATES, Rows
 from memory_store.search import Candidates, Page, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
@@ -33,6 +34,11 @@ class TenantView(Protocol):
     def params(self) -> ReadParams: ...
     @property
     def pages(self) -> Sequence[Page]: ...
+    @property
+    def fixed(self) -> FixedState | None:
+        """The state of policy `fixed`; None under `grow`."""
+        ...
+
     @property
     def now(self) -> float:
         """The time at which rows expire or not, seconds since the epoch."""
@@ -97,14 +103,28 @@ def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> lis
     kept = [_untie(candidates, view.params) for view, candidates in found]
     for i, (view, _) in enumerate(found):
         count = len(kept[i].slots)
-        if count and kept[i].cosines[0] >= view.params.floor:
-            size = next((b for b in BUCKETS if count <= b), view.params.candidates)
-            buckets[max(size, count), view.params].append(i)
+        if not count or kept[i].cosines[0] < view.params.floor:
+            continue
+        if view.fixed is not None:
+            answers[i] = _snap(view.fixed, kept[i])
+            continue
+        size = next((b for b in BUCKETS if count <= b), view.params.candidates)
+        buckets[max(size, count), view.params].append(i)
     for (size, params), members in buckets.items():
         solved = _solve_bucket([kept[i] for i in members], size, params, device)
         for i, answer in zip(members, solved, strict=True):
             answers[i] = answer
     return answers
+
+
+def _snap(state: FixedState, found: Candidates) -> Answer:
+    """Policy `fixed` is read at the nearest stored address: φ blurs what is only near it."""
+    nearest = found.rows[:1]
+    latent, variance = state.read(nearest)
+    cosine = found.cosines[:1].astype(np.float32)
+    return Answer(
+        latent[0].astype(np.float32), float(variance[0]), np.ones(1, np.float32), nearest, cosine
+    )
 
 
 def _untie(candidates: Candidates, params: ReadParams) -> Candidates:

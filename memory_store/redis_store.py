@@ -84,10 +84,10 @@ class RedisStore:
         layout, scripts = Layout(spec), Scripts(client, replicas)
         self._client, self._spec, self._scripts = client, spec, scripts
         self._tenants = Tenants(client, scripts, spec, default_quota)
-        self._changes = Changes(scripts, layout)
-        self._documents = Documents(self._changes, scripts, spec)
         params = params or ReadParams()
         self._cache = ViewCache(client, scripts, layout, params, cache_bytes, max_stale_seconds)
+        self._changes = Changes(scripts, layout, self._cache)
+        self._documents = Documents(self._changes, scripts, spec)
 
     async def create_tenant(
         self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None

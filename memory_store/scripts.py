@@ -50,6 +50,10 @@ def page_key(tenant: str, epoch: str, page: int) -> str:
     return f"larimar:{{{tenant}}}:{epoch}:page:{page}"
 
 
+def fixed_key(tenant: str, epoch: str) -> str:
+    return f"larimar:{{{tenant}}}:{epoch}:fixed"
+
+
 def source(name: Name) -> str:
     """The text of a script, package data."""
     if name in HEADERS:

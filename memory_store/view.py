@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from memory_store import kernel
+from memory_store.fixed import FixedState
 from memory_store.pages import FREE, K, Layout, Rows, unit_keys
 from memory_store.plan import Plan
 from memory_store.rows import check, pack
-from memory_store.store import Fact, Float32, MemorySpec, Readout, ReadParams, TenantInfo
+from memory_store.store import Fact, Float32, MemorySpec, Policy, Readout, ReadParams, TenantInfo
 
 LOCAL = TenantInfo("local", "grow", "local", 0, "", "", 0, 0, 0, 0, 0, 0.0)
 
@@ -45,6 +46,7 @@ class View:
     spec: MemorySpec
     params: ReadParams
     pages: tuple[CachedPage, ...]
+    fixed: FixedState | None = None
     stale: bool = False
     clock: float | None = None  # a fixed time, for those who need one; else the wall's
 
@@ -54,7 +56,8 @@ class View:
 
     @property
     def nbytes(self) -> int:
-        return len(self.pages) * self.pages[0].nbytes if self.pages else 0
+        held = len(self.pages) * self.pages[0].nbytes if self.pages else 0
+        return held + (self.fixed.nbytes if self.fixed else 0)
 
     def read(self, queries: Float32) -> Readout:
         """Least-squares read of queries (Q, d). Raises ValueError if they are not finite."""
@@ -62,6 +65,7 @@ class View:
 
     def with_rows(self, rows: Mapping[int, np.void]) -> View:
         """The view after the slots in `rows` were overwritten; other pages are shared."""
+        fixed = self.fixed and self.fixed.change(*self._difference(rows))
         pages = [page.rows for page in self.pages]
         fresh: set[int] = set()
         for slot in sorted(rows):
@@ -77,7 +81,18 @@ class View:
             CachedPage(data) if n in fresh or n >= len(kept) else kept[n]
             for n, data in enumerate(pages)
         ]
-        return replace(self, pages=tuple(made))
+        return replace(self, pages=tuple(made), fixed=fixed)
+
+    def _difference(self, rows: Mapping[int, np.void]) -> tuple[Rows, Rows]:
+        """Occupied rows that `rows` overwrites, and occupied rows in it."""
+        empty = Layout(self.spec).empty(0)
+        before = [self.pages[s // K].rows[s % K] for s in sorted(rows) if s // K < len(self.pages)]
+        after = [rows[slot] for slot in sorted(rows)]
+        gone, new = (
+            np.array([row for row in part if row["state"] != FREE], empty.dtype)
+            for part in (before, after)
+        )
+        return gone, new
 
     def latents(self) -> dict[str, Float32]:
         """Stored latents (C,) by fact id."""
@@ -100,7 +115,12 @@ class View:
         return self.with_rows(changed)
 
 
-def build_view(facts: Sequence[Fact], spec: MemorySpec, params: ReadParams | None = None) -> View:
+def build_view(
+    facts: Sequence[Fact],
+    spec: MemorySpec,
+    params: ReadParams | None = None,
+    policy: Policy = "grow",
+) -> View:
     """A memory of `facts`, written in order, without a store. Raises InvalidFact."""
     layout, plan = Layout(spec), Plan.of({})
     for i, fact in enumerate(facts):
@@ -109,5 +129,7 @@ def build_view(facts: Sequence[Fact], spec: MemorySpec, params: ReadParams | Non
     rows = {
         slot: pack(layout, put.fact, put.entry.id, put.stamp) for slot, put in plan.puts.items()
     }
-    info = replace(LOCAL, fingerprint=spec.fingerprint, facts=len(rows))
-    return View(info, spec, params or ReadParams(), ()).with_rows(rows)
+    params = params or ReadParams()
+    info = replace(LOCAL, fingerprint=spec.fingerprint, facts=len(rows), policy=policy)
+    fixed = FixedState.empty(spec, params, seed=0) if policy == "fixed" else None
+    return View(info, spec, params, (), fixed).with_rows(rows)

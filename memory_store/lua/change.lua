@@ -3,7 +3,8 @@
 -- KEYS: meta
 -- ARGV: epoch, version, change id, digest, outcome, seconds to remember it, fingerprint,
 --       slots, stamp, growth of fact, suppression and chunk counts, page header, row size,
---       slots of a page, length of the log, document id, document ('' none, '-' gone), then
+--       slots of a page, length of the log, document id, document ('' none, '-' gone),
+--       state of policy fixed ('' as it is), then
 --       n removed, {id, slot, cue digest}..., n freed, {slot}...,
 --       n puts, {slot, row, record, id, entry, cue digest, expires_at}...
 -- Replies 'applied', version | 'replayed', outcome | 'conflict' | 'missing'
@@ -18,7 +19,7 @@ local fingerprint, slots, stamp = take(), take(), take()
 local growth = { fact = take(), suppression = take(), chunk = take() }
 local header = take()
 local row_size, k, log_length = tonumber(take()), tonumber(take()), tonumber(take())
-local document_id, document = take(), take()
+local document_id, document, fixed = take(), take(), take()
 
 local stored = redis.call('HMGET', meta, 'epoch', 'version', 'change', 'fingerprint')
 if not stored[1] then return { 'missing' } end
@@ -73,6 +74,7 @@ elseif document ~= '' then
   redis.call('HSET', prefix .. 'docs', document_id, document)
 end
 
+if fixed ~= '' then redis.call('SET', prefix .. 'fixed', fixed) end
 local now = tonumber(redis.call('TIME')[1])
 redis.call('HSET', meta, 'version', version + 1, 'change', change, 'slots', slots, 'stamp', stamp)
 redis.call('HINCRBY', meta, 'bytes', bytes)

@@ -19,7 +19,7 @@ local stored = redis.call('HMGET', meta, 'fingerprint', 'policy', 'version')
 if stored[1] ~= fingerprint then return { 'checkpoint' } end
 if policy ~= '' and policy ~= stored[2] then
   if stored[3] ~= '0' then return { 'policy' } end
-  redis.call('HSET', meta, 'policy', policy)
+  redis.call('HSET', meta, 'policy', policy, 'change', epoch)
 end
 if quota ~= '' then redis.call('HSET', meta, 'quota', quota) end
 return { 'kept', redis.call('HGETALL', meta) }

@@ -11,7 +11,7 @@ local prefix = string.sub(meta, 1, -5) .. stored[1] .. ':'
 for page = 0, math.ceil(tonumber(stored[3]) / k) - 1 do
   redis.call('UNLINK', prefix .. 'page:' .. page, prefix .. 'rec:' .. page)
 end
-for _, name in ipairs({ 'ids', 'cues', 'docs', 'free', 'ttl', 'log', 'idem', 'idem:at' }) do
+for _, name in ipairs({ 'ids', 'cues', 'docs', 'fixed', 'free', 'ttl', 'log', 'idem', 'idem:at' }) do
   redis.call('UNLINK', prefix .. name)
 end
 redis.call('UNLINK', meta)

@@ -2,7 +2,8 @@
 -- What changed since a cached version, in one step.
 -- KEYS: meta. ARGV: epoch, version, change of the cache, most slots to send, header size,
 -- row size, slots of a page.
--- Replies {} (no tenant) | meta, 'current' | meta, 'reload' | meta, 'behind', {slot, row, ...}
+-- Replies {} (no tenant) | meta, 'current' | meta, 'reload'
+-- | meta, 'behind', {slot, row, ...}, state of policy fixed
 local meta = KEYS[1]
 local all = redis.call('HGETALL', meta)
 if #all == 0 then return {} end
@@ -33,4 +34,4 @@ for _, entry in ipairs(log) do
     end
   end
 end
-return { all, 'behind', rows }
+return { all, 'behind', rows, redis.call('GET', prefix .. 'fixed') }
