@@ -15,6 +15,7 @@ import uvloop
 from cli.http import stop
 
 if TYPE_CHECKING:
+    from service.engine.protocol import Engine
     from service.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -29,17 +30,24 @@ def serve(
     ] = None,
 ) -> None:
     """Run the service, with an embedded Valkey unless LARIMAR_REDIS_URL is set."""
+    run(host=host, port=port, data_dir=data_dir)
+
+
+def run(engine: Engine | None = None, **overrides: object) -> None:
+    """Serve until a signal. What keeps it from starting ends the command with one line."""
     from memory_store.errors import StoreError
-    from service import logs, server
+    from service import logs
     from service.settings import SettingsError, load
 
     try:
-        settings = load(host=host, port=port, data_dir=data_dir)
+        settings = load(**overrides)
         logs.configure(settings)
         sock = listen(settings)
+        from service import server  # PyTorch, seconds: only once all else is well
+
         ready = partial(announce, settings, sock.getsockname()[1])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            well = runner.run(server.serve(settings, sock, ready))
+            well = runner.run(server.serve(settings, sock, ready, engine))
     except (SettingsError, StoreError) as exc:
         stop(str(exc))
     if not well:

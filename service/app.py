@@ -22,7 +22,16 @@ from service import __version__, middleware
 from service.engine.protocol import Engine
 from service.errors import TABLE, BodyTooLarge, Problem
 from service.resources import Service
-from service.routes import documentation, facts, generation, health, keys, memory, tenants
+from service.routes import (
+    documentation,
+    documents,
+    facts,
+    generation,
+    health,
+    keys,
+    memory,
+    tenants,
+)
 from service.schemas import ErrorReply
 from service.settings import Settings
 from service.validation import validation_problem
@@ -39,6 +48,7 @@ MIDDLEWARE = [
 ROUTERS = [
     memory.router,
     facts.router,
+    documents.router,
     generation.router,
     tenants.router,
     keys.router,

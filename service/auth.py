@@ -136,7 +136,7 @@ def admin_key(settings: Settings) -> str | None:
     if settings.admin_key is not None:
         return _strong(settings.admin_key.get_secret_value(), "LARIMAR_ADMIN_KEY")
     if settings.admin_key_file is not None:
-        return _strong(_read(settings.admin_key_file), "LARIMAR_ADMIN_KEY_FILE")
+        return _from_file(settings.admin_key_file, "LARIMAR_ADMIN_KEY_FILE")
     return _own_key(settings.admin_key_path)
 
 
@@ -146,18 +146,18 @@ def _own_key(path: Path) -> str:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return _strong(_read(path), str(path))
+        return _from_file(path, str(path))
     with os.fdopen(handle, "w") as file:
         key = new_key("admin")
         file.write(key + "\n")
     return key
 
 
-def _read(path: Path) -> str:
+def _from_file(path: Path, name: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return _strong(path.read_text(encoding="utf-8").strip(), name)
     except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"the admin key file {path} cannot be read: {exc}") from None
+        raise SettingsError(f"{name} cannot be read: {exc}") from None
 
 
 def _strong(key: str, name: str) -> str:

@@ -122,6 +122,12 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     InternalError: (500, "internal_error", "an internal error; its request id is in the log"),
     store.TenantNotFound: (404, "tenant_not_found", "there is no such tenant"),
     store.FactNotFound: (404, "fact_not_found", "there is no such fact"),
+    store.DocumentNotFound: (404, "document_not_found", "there is no such document"),
+    store.DocumentConflict: (
+        409,
+        "document_conflict",
+        "another text is stored, or being stored, under this id",
+    ),
     store.InvalidFact: (422, "invalid_request", "a fact cannot be stored"),
     store.VersionConflict: (409, "version_conflict", "the memory has another version"),
     store.QuotaExceeded: (409, "quota_exceeded", "the tenant's quota is used up"),

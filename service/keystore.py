@@ -16,7 +16,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from memory_store.errors import StoreUnavailable
@@ -59,7 +59,7 @@ def new_key(id: str) -> str:
 class KeyStore:
     """Create, find, rotate and revoke keys. Raises StoreUnavailable, KeyNotFound."""
 
-    def __init__(self, redis: Redis, *, max_stale: float) -> None:
+    def __init__(self, redis: Redis | RedisCluster, *, max_stale: float) -> None:
         self._redis = redis
         self._max_stale = max_stale
         # id → (record, when it was read); least recently read first. Unknown ids are not kept:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import structlog
+from redis.asyncio import RedisCluster
 
 from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreError, VersionConflict
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 DEFAULT_TENANT = "default"
 RECONNECT_SECONDS = 0.5
 WATCH_SECONDS = 0.5
+SWEEP_SECONDS = 60.0
 
 
 class Service:
@@ -43,6 +45,7 @@ class Service:
         self._engine, self._store = engine, store
         self._embedded: EmbeddedValkey | None = None
         self._life: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
 
     # --- what requests use ----------------------------------------------------------------
@@ -90,7 +93,8 @@ class Service:
         first_key = admin_key(settings)
         if first_key is None:
             log.warning("authentication is off: everyone may do everything")
-        self.redis = connect(await self._redis_url())
+        url = await self._redis_url()
+        self.redis = RedisCluster.from_url(url) if settings.redis_cluster else connect(url)
         self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)
         self._authenticator = Authenticator(self.keys, first_key)
         self._life = asyncio.create_task(self._live(), name="life")
@@ -112,11 +116,14 @@ class Service:
                     self.redis,
                     self._engine.spec,
                     cache_bytes=self.settings.cache_bytes,
+                    max_stale_seconds=self.settings.max_stale_seconds,
+                    replicas=self.settings.replicas,
                     default_quota=self.settings.quota_facts,
                 )
             await self._reach_store(self._store)
             self.lifecycle.to("ready")
             log.info("ready", model=self._engine.model_id)
+            self._sweeping = asyncio.create_task(sweep_for_ever(self._store), name="sweep")
             await self._watch(self._engine)
         except Exception as exc:
             log.error("the service cannot go on", exc_info=exc)
@@ -147,9 +154,11 @@ class Service:
 
     async def close(self) -> None:
         """Engine first, Redis last."""
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.wait([self._life])
+        tasks = [task for task in (self._life, self._sweeping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         self.lifecycle.to("stopped")
         if self._engine is not None:
             await self._engine.close()
@@ -159,6 +168,18 @@ class Service:
             await self.redis.aclose()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
+
+
+async def sweep_for_ever(store: MemoryStore, every: float = SWEEP_SECONDS) -> None:
+    """Erase what has expired. Reads leave it out already; this is what frees its rows."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            for tenant in await store.tenants():
+                async for change in store.sweep(tenant):
+                    log.info("expired", tenant=tenant, facts=len(change.results))
+        except StoreError as exc:  # away, or a tenant just erased: the next round will do
+            log.warning("sweep", error=type(exc).__name__)
 
 
 def _load_engine(settings: Settings) -> Engine:

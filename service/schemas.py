@@ -224,6 +224,41 @@ class FactsReply(Reply):
     next_cursor: Annotated[str | None, Field(description="Null on the last page.")]
 
 
+# --- documents --------------------------------------------------------------------------------
+
+
+class DocumentRequest(Body):
+    text: Annotated[str, AfterValidator(storable)]
+    id: FactId | None = None
+
+
+class DocumentReply(Reply):
+    id: str
+    status: Literal["partial", "complete"]
+    chunks: int
+    chunks_done: int
+    version: Version
+
+
+class DocumentOut(Reply):
+    id: str
+    status: Literal["partial", "complete"]
+    chunks: int
+    chunks_done: int
+    created_at: Seconds
+
+
+class DocumentsReply(Reply):
+    documents: list[DocumentOut]
+
+
+class DocumentErased(Reply):
+    id: str
+    status: Literal["erased"]
+    chunks: int
+    version: Version
+
+
 # --- generation -------------------------------------------------------------------------------
 
 Prompts = Annotated[

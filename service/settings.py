@@ -29,11 +29,11 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     data_dir: Path = Path("~/.local/share/larimar")
-    docs: bool = True
 
     # The store
     embedded: bool = True
     redis_url: SecretStr | None = None
+    redis_cluster: bool = False
     durability: Annotated[str, Field(pattern=r"^(local|replicated:[1-9][0-9]?)$")] = "local"
     max_stale_seconds: Annotated[float, Field(ge=0)] = 60.0
     cache_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
@@ -50,11 +50,8 @@ class Settings(BaseSettings):
     document_bytes: Annotated[int, Field(ge=1024)] = 32 << 20
 
     # The model
-    decoder: str | None = None
-    encoder: str | None = None
     checkpoint: Path | None = None
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0  # 0: one per core
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: PyTorch's own choice
     max_rows: Annotated[int, Field(ge=1)] = 32  # rows that decode together
     queue_size: Annotated[int, Field(ge=1)] = 256
 
@@ -76,15 +73,26 @@ class Settings(BaseSettings):
             raise ValueError(
                 "with LARIMAR_REDIS_URL, set LARIMAR_ADMIN_KEY or LARIMAR_ADMIN_KEY_FILE"
             )
+        if self.redis_cluster and self.replicas:
+            raise ValueError("LARIMAR_DURABILITY must be local with LARIMAR_REDIS_CLUSTER")
         return self
 
     @property
+    def replicas(self) -> int:
+        """Replicas that must confirm a change before it counts."""
+        return int(self.durability.partition(":")[2] or 0)
+
+    @property
     def data_path(self) -> Path:
+        if self.redis_cluster and self.replicas:
+            raise ValueError("LARIMAR_DURABILITY must be local with LARIMAR_REDIS_CLUSTER")
         return self.data_dir.expanduser().absolute()
 
     @property
     def admin_key_path(self) -> Path:
         """Where the embedded start keeps its first key."""
+        if self.redis_cluster and self.replicas:
+            raise ValueError("LARIMAR_DURABILITY must be local with LARIMAR_REDIS_CLUSTER")
         return self.data_path / "admin.key"
 
 

@@ -112,6 +112,9 @@ class Larimar:
     async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
         return cast(list[Encoded], await self._call("encode", list(facts), len(facts)))
 
+    async def too_long(self, texts: Sequence[str]) -> list[int]:
+        return await asyncio.to_thread(self.model.too_long, texts)
+
     async def read(self, memory: TenantMemory, queries: Sequence[str]) -> list[ReadResult]:
         payload = [(query, memory) for query in queries]
         return cast(list[ReadResult], await self._call("read", payload, len(queries)))

@@ -102,13 +102,16 @@ class FakeEngine:
 
     async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
         texts = [fact.text or f"{fact.prompt}{SEPARATOR}{fact.target}" for fact in facts]
-        long = [i for i, text in enumerate(texts) if len(text.encode()) > BYTES]
+        long = await self.too_long(texts)
         if long:
             raise FactTooLong(long, BYTES)
         cues = [fact.prompt or fact.text or "" for fact in facts]
         return [
             Encoded(cue, address(cue), pack(text)) for cue, text in zip(cues, texts, strict=True)
         ]
+
+    async def too_long(self, texts: Sequence[str]) -> list[int]:
+        return [i for i, text in enumerate(texts) if len(text.encode()) > BYTES]
 
     async def read(self, memory: TenantMemory, queries: Sequence[str]) -> list[ReadResult]:
         for i, query in enumerate(queries):

@@ -166,6 +166,10 @@ class Engine(Protocol):
         """Raises FactTooLong."""
         ...
 
+    async def too_long(self, texts: Sequence[str]) -> list[int]:
+        """Indices of the texts that `encode` would refuse, in order."""
+        ...
+
     async def read(self, memory: TenantMemory, queries: Sequence[str]) -> list[ReadResult]: ...
     def generate(self, items: Sequence[GenerateItem]) -> AsyncIterator[Token | Generated]:
         """Events of all rows, interleaved; one Generated a row. Closing it frees the rows."""

@@ -38,14 +38,13 @@ from service.schemas import (
     TargetOut,
     Usage,
 )
-from service.sse import event, event_stream
+from service.sse import STREAM, event, event_stream
 from service.waiting import answer
 
 router = protected("generation", "/v1/tenants/{tenant}")
-STREAM = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
-@router.post("/generate", response_model=GenerateReply, responses=STREAM)  # type: ignore[arg-type]
+@router.post("/generate", response_model=GenerateReply, responses=STREAM)
 async def generate(
     tenant: Generator,
     body: GenerateRequest,

@@ -26,6 +26,10 @@ CALLS: list[tuple[str, str, Any, str]] = [
     ("POST", "/generate", {"prompt": "x", "stream": True}, "generate"),
     ("PUT", "", {}, "admin"),
     ("DELETE", "", None, "admin"),
+    ("POST", "/documents", {"text": "x"}, "write"),
+    ("GET", "/documents", None, "read"),
+    ("GET", "/documents/x", None, "read"),
+    ("DELETE", "/documents/x", None, "write"),
 ]
 SCOPES = ("read", "generate", "write", "admin")
 

@@ -1,0 +1,127 @@
+"""The service as a process: it starts, survives, drains and fails as promised."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
+from tests.api.processes import Process, process, until
+from tests.api.test_generation import events
+
+PATH = "/v1/tenants/default/generate"
+STREAM = {"prompt": CAPITAL, "stream": True, "memory": "never"}
+
+
+def test_the_start_shows_where_the_key_is_and_not_the_key(tmp_path: Path) -> None:
+    with process(tmp_path) as one:
+        key_file = tmp_path / "admin.key"
+        key = key_file.read_text().strip()
+        assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+        one.popen.send_signal(signal.SIGINT)
+        status, out, err = one.end()
+    assert status == 0, err
+    assert f"http://127.0.0.1:{one.port}" in out
+    assert f"export LARIMAR_KEY=$(cat {key_file})" in out
+    assert key not in out + err
+
+
+def test_facts_outlive_a_kill(tmp_path: Path) -> None:
+    with process(tmp_path) as one, one.client() as client:
+        written = Tenant(client, "default").write(FACT)
+        one.popen.kill()
+        one.end()
+    with process(tmp_path) as again, again.client() as client:
+        tenant = Tenant(client, "default")
+        assert tenant.text(CAPITAL) == " Lyon"
+        assert tenant.version() == written["version"]
+
+
+def test_a_taken_port_and_a_taken_folder_are_one_line_each(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, _, err = Process(tmp_path / "a", LARIMAR_PORT=port).end()
+        assert (status, len(err.splitlines())) == (1, 1), err
+        assert "--port" in err
+    with process(tmp_path / "b"):
+        status, _, err = Process(tmp_path / "b").end()
+        assert (status, len(err.splitlines())) == (1, 1), err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LARIMAR_PORT", "no"),
+        ("LARIMAR_DURABILITY", "sometimes"),
+        ("LARIMAR_EMBEDDED", "false"),
+        ("LARIMAR_ADMIN_KEY", "short"),
+        ("LARIMAR_ADMIN_KEY_FILE", "/nowhere/at/all"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    status, _, err = Process(tmp_path, 0.0, **{name: value}).end()
+    assert (status, len(err.splitlines())) == (1, 1), err
+    assert name in err
+
+
+def test_a_drain_admits_then_refuses_then_ends(tmp_path: Path) -> None:
+    with process(tmp_path, 0.5, LARIMAR_DRAIN_DELAY="1") as one, one.client() as client:
+        with client.stream("POST", PATH, json=STREAM) as response:
+            received = events(response)
+            assert next(received)[0] == "token"
+            one.popen.send_signal(signal.SIGTERM)
+            until(lambda: not one.ready())
+            with one.client() as other:
+                error(other.get("/readyz"), 503, "draining")
+                late = other.get("/v1/tenants")  # still admitted: not everyone knows yet
+                assert late.status_code == 200
+                assert late.headers["Connection"] == "close"
+                until(lambda: other.get("/v1/tenants").status_code == 503)
+                refused = other.get("/v1/tenants")
+                error(refused, 503, "draining")
+                assert refused.headers["Connection"] == "close"
+                assert refused.headers["Retry-After"]
+            assert list(received)[-1][0] == "done"  # what ran is finished
+        status, _, err = one.end()
+    assert status == 0, err
+
+
+def test_what_outlasts_the_drain_is_cut_with_an_error(tmp_path: Path) -> None:
+    with process(tmp_path, 5, LARIMAR_DRAIN_TIMEOUT="0.3") as one, one.client() as client:
+        answers: list[httpx.Response] = []
+        body = {"prompt": CAPITAL, "memory": "never"}
+        thread = threading.Thread(target=lambda: answers.append(client.post(PATH, json=body)))
+        thread.start()
+        metrics = f"{one.url}/metrics"
+        until(lambda: "larimar_inflight_requests 2.0" in httpx.get(metrics).text)
+        one.popen.send_signal(signal.SIGTERM)
+        status, _, err = one.end()
+        thread.join()
+    error(answers[0], 503, "draining")
+    assert status == 0, err
+
+
+def test_a_cut_stream_ends_with_an_error_event(tmp_path: Path) -> None:
+    with process(tmp_path, 1, LARIMAR_DRAIN_TIMEOUT="0.2") as one, one.client() as client:
+        with client.stream("POST", PATH, json=STREAM) as response:
+            received = events(response)
+            assert next(received)[0] == "token"
+            one.popen.send_signal(signal.SIGTERM)
+            name, data = list(received)[-1]
+        assert (name, data["error"]["code"]) == ("error", "draining")
+        assert one.end()[0] == 0
+
+
+def test_a_dead_engine_ends_the_process(tmp_path: Path) -> None:
+    with process(tmp_path, LARIMAR_LOG_LEVEL="critical") as one, one.client() as client:
+        ok(client.get("/readyz"))
+        one.popen.send_signal(signal.SIGUSR1)
+        assert one.end()[0] == 1
