@@ -30,6 +30,7 @@ from service.routes import (
     health,
     keys,
     memory,
+    openai,
     tenants,
 )
 from service.schemas import ErrorReply
@@ -50,6 +51,7 @@ ROUTERS = [
     facts.router,
     documents.router,
     generation.router,
+    openai.router,
     tenants.router,
     keys.router,
     health.router,

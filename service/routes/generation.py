@@ -92,9 +92,16 @@ async def score(tenant: Reader, body: ScoreRequest, service: Running, model: Mod
 
 
 async def observed(
-    service: Service, events: AsyncIterator[Token | Generated], param: str = "prompt[{}]"
+    service: Service,
+    events: AsyncIterator[Token | Generated],
+    param: str = "prompt[{}]",
+    *,
+    each: int = 1,
 ) -> AsyncGenerator[Token | Generated, None]:
-    """The engine's events, counted, its refusals located. Closing this closes the engine's."""
+    """The engine's events, counted, its refusals located: a prompt has `each` rows.
+
+    Closing this closes the engine's.
+    """
     started, first = time.perf_counter(), True
     try:
         async for item in events:
@@ -107,7 +114,7 @@ async def observed(
                 service.metrics.tokens.labels("completion").inc(item.completion_tokens)
             yield item
     except PromptTooLong as exc:
-        raise PromptRefused(str(exc), param=param.format(exc.index)) from None
+        raise PromptRefused(str(exc), param=param.format(exc.index // each)) from None
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
