@@ -20,7 +20,15 @@ from memory_store import fixed
 from memory_store.errors import CheckpointMismatch, PageCorrupt, StoreUnavailable, TenantNotFound
 from memory_store.fixed import FixedState
 from memory_store.pages import HEADER, K, Layout
-from memory_store.scripts import Client, Scripts, fixed_key, page_key, parse_meta, translated
+from memory_store.scripts import (
+    Client,
+    Scripts,
+    fixed_key,
+    page_key,
+    parse_meta,
+    record_key,
+    translated,
+)
 from memory_store.store import ReadParams, TenantInfo
 from memory_store.view import CachedPage, View
 
@@ -90,8 +98,36 @@ class ViewCache:
         self._views.pop(tenant, None)
         self._locks.pop(tenant, None)
 
-    async def _step(self, tenant: str, view: View | None) -> tuple[View, bool]:
-        """Ask what changed since `view`; the view that follows, and whether it is current."""
+    async def snapshot(self, tenant: str) -> tuple[View, dict[int, bytes]]:
+        """The view and the records by slot, both at one version.
+
+        Records are fetched while others write; the log then tells which have moved.
+        """
+        for _ in range(ATTEMPTS):
+            before = await self.view(tenant)
+            records = await self._records(before)
+            view, current = await self._step(tenant, before, records)
+            if current and not before.stale:
+                return view, records
+        raise StoreUnavailable(f"tenant {tenant} changes faster than it can be read")
+
+    async def _records(self, view: View) -> dict[int, bytes]:
+        records: dict[int, bytes] = {}
+        for page in range(len(view.pages)):
+            with translated():
+                found: Any = await self._client.hgetall(
+                    record_key(view.info.name, view.info.epoch, page)
+                )
+            records |= {int(slot): record for slot, record in found.items()}
+        return records
+
+    async def _step(
+        self, tenant: str, view: View | None, records: dict[int, bytes] | None = None
+    ) -> tuple[View, bool]:
+        """Ask what changed since `view`; the view that follows, and whether it is current.
+
+        `records`, by slot, are brought along to the same version.
+        """
         layout = self._layout
         known = view.info if view else None
         reply = await self._scripts.run(
@@ -104,6 +140,7 @@ class ViewCache:
             HEADER.size,
             layout.row_size,
             K,
+            "0" if records is None else "1",
         )
         if not reply:
             raise TenantNotFound(tenant)
@@ -113,6 +150,8 @@ class ViewCache:
         if view is None or reply[1] == b"reload":
             return await self._load(info, int(meta["slots"])), False
         if reply[1] == b"behind":
+            if records is not None:
+                _follow(records, reply[2][::2], reply[4])
             view = view.with_rows(self._rows(info.epoch, reply[2]))
             if view.fixed is not None and reply[3] is not None:
                 stored = fixed.parse(reply[3], layout.spec, info.epoch)
@@ -144,7 +183,7 @@ class ViewCache:
         with translated():
             data: Any = await self._client.get(fixed_key(info.name, info.epoch))
         if data is None:  # nothing written yet
-            return FixedState.empty(self._layout.spec, self._params, int(info.epoch, 16))
+            return FixedState.empty(self._layout.spec, self._params)
         return fixed.parse(data, self._layout.spec, info.epoch)
 
     def _parse(self, epoch: str, first: int, stored: list[bytes | None]) -> list[CachedPage]:
@@ -163,3 +202,10 @@ class ViewCache:
         while held > self._cache_bytes:
             _, gone = self._views.popitem(last=False)
             held -= gone.view.nbytes
+
+
+def _follow(records: dict[int, bytes], slots: list[bytes], moved: list[bytes | None]) -> None:
+    for slot, record in zip(slots, moved, strict=True):
+        records.pop(int(slot), None)
+        if record is not None:
+            records[int(slot)] = record

@@ -81,6 +81,24 @@ class Changes:
                 await asyncio.sleep(random.random() * min(0.001 * 2**attempt, 0.05))
         raise VersionConflict(f"tenant {tenant}: other writers kept getting in between")
 
+    async def look(self, tenant: str, request: ChangeRequest) -> tuple[TenantInfo, Change | None]:
+        """The tenant as it is, and the change's outcome if it was applied before."""
+        reply = await self._scripts.run("plan", tenant, request.id, 0, 0, 0, 0, "")
+        return await self._recognise(tenant, reply, request)
+
+    async def _recognise(
+        self, tenant: str, reply: list[Any], request: ChangeRequest
+    ) -> tuple[TenantInfo, Change | None]:
+        if not reply:
+            raise TenantNotFound(tenant)
+        info, _ = parse_meta(tenant, reply[0])
+        if info.fingerprint != self._layout.spec.fingerprint:
+            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
+        if reply[1] is None:
+            return info, None
+        await self._scripts.confirm(tenant, request.id)
+        return info, replay(reply[1], request)
+
     async def _attempt(
         self,
         script: Literal["write", "erase"],
@@ -90,17 +108,12 @@ class Changes:
         apply: Apply,
     ) -> Change | None:
         """Plan and apply; None if another writer was faster."""
-        if not reply:
-            raise TenantNotFound(tenant)
-        info, meta = parse_meta(tenant, reply[0])
-        if info.fingerprint != self._layout.spec.fingerprint:
-            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
-        if reply[1] is not None:
-            await self._scripts.confirm(tenant, request.id)
-            return replay(reply[1], request)
+        info, done = await self._recognise(tenant, reply, request)
+        if done is not None:
+            return done
         if request.expected_version not in (None, info.version):
             raise VersionConflict(f"tenant {tenant} is at version {info.version}")
-        plan = _plan(reply, meta)
+        plan = _plan(reply)
         results = apply(plan, info)
         if not plan.touched and not request.digest:
             return Change(info.version, tuple(results))
@@ -136,7 +149,7 @@ class Changes:
         for slot, put in plan.puts.items():
             entry, fact = put.entry, put.fact
             args += [slot, layout.seal(rows[slot], info.epoch, slot)]
-            args += [record_bytes(fact, entry.id, now), entry.id]
+            args += [record_bytes(fact, entry.id, entry.cue, now), entry.id]
             args += [f"{slot} {entry.kind} {entry.cue}", entry.cue, fact.expires_at or ""]
         return args
 
@@ -155,7 +168,8 @@ class Changes:
         return after.fixed.pack(self._layout.spec, info.epoch) if after.fixed else b""
 
 
-def _plan(reply: list[Any], meta: Mapping[str, str]) -> Plan:
+def _plan(reply: list[Any]) -> Plan:
+    _, meta = parse_meta("", reply[0])
     free = [int(slot) for slot in reply[3]]
     slots, stamp, document = int(meta["slots"]), int(meta["stamp"]), parse_document(reply[4])
     return Plan.of(_entries(reply[2]), free, slots, stamp, document)

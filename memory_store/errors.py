@@ -6,6 +6,7 @@ StoreError
 ├── DocumentNotFound
 ├── DocumentConflict         another text, or another place in it, under the same document id
 ├── InvalidFact              a fact no row can hold: not finite, wrong shape, bad id
+├── SnapshotInvalid          a file that is no snapshot, or a damaged one
 ├── VersionConflict          expected_version does not match
 ├── QuotaExceeded
 ├── PolicyFixed              the policy cannot change after the first write
@@ -44,6 +45,9 @@ class InvalidFact(StoreError):
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(f"facts[{index}]: {reason}")
         self.index, self.reason = index, reason
+
+
+class SnapshotInvalid(StoreError): ...
 
 
 class VersionConflict(StoreError): ...

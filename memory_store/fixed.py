@@ -66,7 +66,7 @@ class FixedState:
     age: int = 0
 
     @classmethod
-    def empty(cls, spec: MemorySpec, params: ReadParams, seed: int) -> FixedState:
+    def empty(cls, spec: MemorySpec, params: ReadParams, seed: int = 0) -> FixedState:
         """Λ₀ = λI, B₀ = 0."""
         reference = Reference(seed, params.beta, params.ridge, spec.address_dim)
         return cls(reference, params.ridge * np.eye(K), np.zeros((K, spec.latent_dim)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -42,6 +43,7 @@ from memory_store.store import (
     TenantInfo,
 )
 from memory_store.tenants import Tenants
+from memory_store.transfer import Transfer
 from memory_store.view import View
 
 MAX_FACTS: Final = 1000  # of one change
@@ -88,6 +90,9 @@ class RedisStore:
         self._cache = ViewCache(client, scripts, layout, params, cache_bytes, max_stale_seconds)
         self._changes = Changes(scripts, layout, self._cache)
         self._documents = Documents(self._changes, scripts, spec)
+        self._transfer = Transfer(
+            scripts, layout, params, self._cache, self._changes, self._documents
+        )
 
     async def create_tenant(
         self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None
@@ -189,6 +194,20 @@ class RedisStore:
         last one, `stale`. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
         StoreUnavailable."""
         return await self._cache.view(tenant)
+
+    def export_snapshot(self, tenant: str) -> AsyncIterator[bytes]:
+        """The tenant as one file (snapshot.py), all of one version, piece by piece.
+
+        Raises as `memory`, at the first piece.
+        """
+        return self._transfer.export(tenant)
+
+    async def import_snapshot(self, tenant: str, path: Path, request: ChangeRequest) -> Change:
+        """Replace everything the tenant holds by a file, whole or not at all.
+
+        Raises SnapshotInvalid, CheckpointMismatch, QuotaExceeded and as `write`.
+        """
+        return await self._transfer.replace(tenant, path, request)
 
     async def record(self, tenant: str, id: str) -> Record:
         """Raises FactNotFound, for an expired fact too."""

@@ -62,10 +62,11 @@ def pack(layout: Layout, fact: Fact, id: str, stamp: int) -> np.void:
     return packed
 
 
-def record_bytes(fact: Fact, id: str, now: float) -> bytes:
-    """The record of a fact as JSON; what is absent is left out."""
+def record_bytes(fact: Fact, id: str, cue: str, now: float) -> bytes:
+    """The record of a fact as JSON; what is absent is left out. `cue` is its digest."""
     fields = {
         "id": id,
+        "cue": cue or None,
         "kind": fact.kind,
         "prompt": fact.prompt,
         "target": fact.target,

@@ -30,11 +30,23 @@ Name = Literal[
     "record",
     "records",
     "documents",
+    "begin",
+    "fill",
+    "swap",
 ]
 TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-# Writing needs free memory, erasing must work without any: same script, other flags.
-HEADERS: Final[dict[str, str]] = {"write": "#!lua\n", "erase": "#!lua flags=allow-oom\n"}
-CHANGING: Final = frozenset({"create", "delete", "write", "erase", "confirm"})
+PLAIN, OOM = "#!lua\n", "#!lua flags=allow-oom\n"  # what frees memory must run without any
+# Scripts made of other files than their own: writing and erasing differ in their flags alone.
+PARTS: Final[dict[Name, tuple[str, ...]]] = {
+    "write": (PLAIN, "change"),
+    "erase": (OOM, "change"),
+    "delete": (OOM, "epoch", "delete"),
+    "begin": (OOM, "epoch", "begin"),
+    "swap": (OOM, "epoch", "swap"),
+}
+CHANGING: Final = frozenset(
+    {"create", "delete", "write", "erase", "confirm", "begin", "fill", "swap"}
+)
 Client = Redis | RedisCluster
 Arg = str | bytes | int | float
 
@@ -50,19 +62,19 @@ def page_key(tenant: str, epoch: str, page: int) -> str:
     return f"larimar:{{{tenant}}}:{epoch}:page:{page}"
 
 
+def record_key(tenant: str, epoch: str, page: int) -> str:
+    return f"larimar:{{{tenant}}}:{epoch}:rec:{page}"
+
+
 def fixed_key(tenant: str, epoch: str) -> str:
     return f"larimar:{{{tenant}}}:{epoch}:fixed"
 
 
 def source(name: Name) -> str:
     """The text of a script, package data."""
-    if name in HEADERS:
-        return HEADERS[name] + _read("change")
-    return _read(name)
-
-
-def _read(name: str) -> str:
-    return (resources.files("memory_store") / "lua" / f"{name}.lua").read_text()
+    flags, *files = PARTS.get(name, ("", name))
+    folder = resources.files("memory_store") / "lua"
+    return flags + "".join((folder / f"{file}.lua").read_text() for file in files)
 
 
 class Scripts:

@@ -131,5 +131,5 @@ def build_view(
     }
     params = params or ReadParams()
     info = replace(LOCAL, fingerprint=spec.fingerprint, facts=len(rows), policy=policy)
-    fixed = FixedState.empty(spec, params, seed=0) if policy == "fixed" else None
+    fixed = FixedState.empty(spec, params) if policy == "fixed" else None
     return View(info, spec, params, (), fixed).with_rows(rows)

@@ -1,9 +1,9 @@
 #!lua flags=no-writes
 -- What changed since a cached version, in one step.
 -- KEYS: meta. ARGV: epoch, version, change of the cache, most slots to send, header size,
--- row size, slots of a page.
+-- row size, slots of a page, '1' for the records of the rows too.
 -- Replies {} (no tenant) | meta, 'current' | meta, 'reload'
--- | meta, 'behind', {slot, row, ...}, state of policy fixed
+-- | meta, 'behind', {slot, row, ...}, state of policy fixed, {record or false, ...}
 local meta = KEYS[1]
 local all = redis.call('HGETALL', meta)
 if #all == 0 then return {} end
@@ -19,7 +19,7 @@ local most, header, row_size, k =
 local log = redis.call('LRANGE', prefix .. 'log', -behind, -1)
 if string.match(log[1], '^%S+') ~= ARGV[3] then return { all, 'reload' } end
 
-local rows, seen, count = {}, {}, 0
+local rows, records, seen, count = {}, {}, {}, 0
 for _, entry in ipairs(log) do
   for slot in string.gmatch(string.match(entry, '^%S+ (.*)$'), '%d+') do
     if not seen[slot] then
@@ -31,7 +31,10 @@ for _, entry in ipairs(log) do
       rows[#rows + 1] = slot
       rows[#rows + 1] = redis.call(
         'GETRANGE', prefix .. 'page:' .. math.floor(n / k), start, start + row_size - 1)
+      if ARGV[8] == '1' then
+        records[count] = redis.call('HGET', prefix .. 'rec:' .. math.floor(n / k), slot)
+      end
     end
   end
 end
-return { all, 'behind', rows, redis.call('GET', prefix .. 'fixed') }
+return { all, 'behind', rows, redis.call('GET', prefix .. 'fixed'), records }
