@@ -7,7 +7,7 @@ from larimar_client import errors
 from larimar_client.aio import AsyncLarimar, AsyncTenant
 from larimar_client.client import Larimar, Tenant
 from larimar_client.errors import ApiError, LarimarError
-from larimar_client.models import FactInput, GenerateReply, Token
+from larimar_client.models import FactInput, GenerateReply, Progress, Token
 from larimar_client.retry import Retry
 
 __version__ = "0.1.0"
@@ -19,6 +19,7 @@ __all__ = [
     "GenerateReply",
     "Larimar",
     "LarimarError",
+    "Progress",
     "Retry",
     "Tenant",
     "Token",

@@ -132,6 +132,34 @@ def fact(tenant: str, id: str) -> Call[models.StoredFact]:
     return Call("GET", _tenant(tenant, f"/facts/{_segment(id)}"), reply(models.StoredFact))
 
 
+def add_document(tenant: str, text: str, *, id: str | None = None) -> Call[models.Progress]:
+    """Store a long text as many facts. Cut off, it goes on when the same text is sent again.
+
+    DocumentConflict if another text is stored under this id; without one it is drawn from the
+    text.
+    """
+    body = _given(text=text, id=id)
+    return Call("POST", _tenant(tenant, "/documents"), reply(models.Progress), body)
+
+
+def documents(tenant: str) -> Call[models.DocumentList]:
+    """All documents."""
+    return Call("GET", _tenant(tenant, "/documents"), reply(models.DocumentList))
+
+
+def document(tenant: str, id: str) -> Call[models.Document]:
+    """How far a document has come. Raises DocumentNotFound."""
+    return Call("GET", _tenant(tenant, f"/documents/{_segment(id)}"), reply(models.Document))
+
+
+def delete_document(
+    tenant: str, id: str, *, idempotency_key: str | None = None
+) -> Call[models.DocumentErased]:
+    """Erase a document: all its chunks. Raises DocumentNotFound."""
+    rest, parse = f"/documents/{_segment(id)}", reply(models.DocumentErased)
+    return _change(tenant, "DELETE", rest, parse, key=idempotency_key)
+
+
 def info(tenant: str) -> Call[models.TenantInfo]:
     """Policy, quota, counts, bytes and version."""
     return Call("GET", _tenant(tenant), reply(models.TenantInfo))

@@ -134,8 +134,13 @@ class Tenant:
     score = _of_tenant(calls.score)
     facts_page = _of_tenant(calls.facts_page)
     fact = _of_tenant(calls.fact)
+    add_document = _of_tenant(calls.add_document)
+    documents = _of_tenant(calls.documents)
+    document = _of_tenant(calls.document)
+    delete_document = _of_tenant(calls.delete_document)
     info = _of_tenant(calls.info)
     stream = _stream_of_tenant(streams.generate)
+    stream_document = _stream_of_tenant(streams.add_document)
 
     def facts(self) -> Iterator[StoredFact]:
         """All facts, page after page."""

@@ -158,6 +158,38 @@ class FactsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a document has come; `partial` goes on when the same text is sent again."""
+
+    id: str
+    status: Literal["partial", "complete"]
+    chunks: int
+    chunks_done: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    id: str
+    status: Literal["partial", "complete"]
+    chunks: int
+    chunks_done: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentList:
+    documents: list[Document]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentErased:
+    id: str
+    chunks: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     facts: int
     suppressions: int

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from larimar_client import calls
 from larimar_client.calls import Call
-from larimar_client.models import GenerateReply, Token, decode
+from larimar_client.models import GenerateReply, Progress, Token, decode
 from larimar_client.sse import EventReader
 
 P = ParamSpec("P")
@@ -30,20 +30,44 @@ class StreamCall(Generic[T]):
 
 
 def _streamed(
-    build: Callable[P, Call[GenerateReply]],
-) -> Callable[P, StreamCall[Token | GenerateReply]]:
+    build: Callable[P, Call[Any]],
+    doc: str,
+    body: dict[str, Any],
+    **kinds: Callable[[Any], T],
+) -> Callable[P, StreamCall[T]]:
+    """`build` with its reply as events, of which the last is `done`."""
+
     @wraps(build)
-    def streamed(*args: P.args, **kwargs: P.kwargs) -> StreamCall[Token | GenerateReply]:
+    def streamed(*args: P.args, **kwargs: P.kwargs) -> StreamCall[T]:
         call = build(*args, **kwargs)
-        kinds: dict[str, Callable[[Any], Token | GenerateReply]] = {
-            "token": partial(decode, Token),
-            "done": partial(decode, GenerateReply),
-        }
-        call = replace(call, body={**call.body, "stream": True}, headers=_ACCEPT)
+        call = replace(call, body=call.body | body, headers={**call.headers, **_ACCEPT})
         return StreamCall(call, "done", kinds)
 
-    streamed.__doc__ = "Tokens as they are generated, then the whole GenerateReply."
+    streamed.__doc__ = doc
     return streamed
 
 
-generate = _streamed(calls.generate)
+def _token(data: Any) -> Token | GenerateReply:
+    return decode(Token, data)
+
+
+def _reply(data: Any) -> Token | GenerateReply:
+    return decode(GenerateReply, data)
+
+
+_progress = partial(decode, Progress)
+
+generate = _streamed(
+    calls.generate,
+    "Tokens as they are generated, then the whole GenerateReply.",
+    {"stream": True},
+    token=_token,
+    done=_reply,
+)
+add_document = _streamed(
+    calls.add_document,
+    "Store a long text; Progress after every batch, the last one `complete`.",
+    {},
+    progress=_progress,
+    done=_progress,
+)
