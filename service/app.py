@@ -23,6 +23,7 @@ from service.engine.protocol import Engine
 from service.errors import TABLE, BodyTooLarge, Problem
 from service.resources import Service
 from service.routes import (
+    console,
     documentation,
     documents,
     facts,
@@ -56,6 +57,7 @@ ROUTERS = [
     keys.router,
     health.router,
     documentation.router,
+    console.router,
 ]
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorReply, "description": "The request was refused; nothing was written."},

@@ -22,6 +22,7 @@ from fastapi import Path as PathParam
 
 from service.errors import Forbidden, TenantRequired, Unauthenticated
 from service.keystore import KeyStore, digest_of, key_id, new_key
+from service.middleware import service_of
 from service.settings import MIN_ADMIN_KEY, Settings, SettingsError
 
 Scope = Literal["read", "generate", "write", "admin"]
@@ -104,6 +105,7 @@ def allow(scope: Scope) -> Callable[..., Awaitable[str]]:
     async def check(request: Request, tenant: TenantPath) -> str:
         structlog.contextvars.bind_contextvars(tenant=tenant)
         principal(request).require(scope, tenant)
+        await _admit(request, scope, tenant)
         return tenant
 
     return check
@@ -124,9 +126,16 @@ def allow_from_header(scope: Scope) -> Callable[..., Awaitable[str]]:
             x_larimar_tenant = caller.tenants[0]
         structlog.contextvars.bind_contextvars(tenant=x_larimar_tenant)
         caller.require(scope, x_larimar_tenant)
+        await _admit(request, scope, x_larimar_tenant)
         return x_larimar_tenant
 
     return check
+
+
+async def _admit(request: Request, scope: Scope, tenant: str) -> None:
+    """Administration is never limited: it is how a limit is lifted."""
+    if scope != "admin":
+        await service_of(request.scope).limits.admit(tenant)
 
 
 def admin_key(settings: Settings) -> str | None:

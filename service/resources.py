@@ -23,6 +23,7 @@ from service.engine.protocol import Engine, EngineStopped
 from service.errors import Starting
 from service.keystore import KeyStore
 from service.lifecycle import Lifecycle
+from service.limits import Limits
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -95,6 +96,7 @@ class Service:
             log.warning("authentication is off: everyone may do everything")
         url = await self._redis_url()
         self.redis = RedisCluster.from_url(url) if settings.redis_cluster else connect(url)
+        self.limits = Limits(self.redis, url, settings)
         self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)
         self._authenticator = Authenticator(self.keys, first_key)
         self._life = asyncio.create_task(self._live(), name="life")

@@ -336,8 +336,16 @@ class ScoreReply(Reply):
 # --- tenants and keys -------------------------------------------------------------------------
 
 
+Amount = Annotated[int, Field(ge=1, le=1 << 50)]
+
+
 class Quota(Body):
+    """What is left out stays as it is, or as the settings have it."""
+
     facts: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    bytes: Amount | None = None
+    requests_per_minute: Amount | None = None
+    tokens_per_minute: Amount | None = None
 
 
 class TenantRequest(Body):
@@ -352,7 +360,24 @@ class Counts(Reply):
 
 
 class QuotaOut(Reply):
+    """Null is no limit."""
+
     facts: int
+    bytes: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+
+
+class Used(Reply):
+    used: Annotated[int | None, Field(description="Null where nothing is counted.")]
+    quota: Annotated[int | None, Field(description="Null is no limit.")]
+
+
+class UsageReply(Reply):
+    facts: Used
+    bytes: Used
+    requests_per_minute: Used
+    tokens_per_minute: Used
 
 
 class TenantReply(Reply):

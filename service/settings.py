@@ -37,7 +37,12 @@ class Settings(BaseSettings):
     durability: Annotated[str, Field(pattern=r"^(local|replicated:[1-9][0-9]?)$")] = "local"
     max_stale_seconds: Annotated[float, Field(ge=0)] = 60.0
     cache_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+
+    # What a tenant may use, where it has no limits of its own
     quota_facts: Annotated[int, Field(ge=1)] = 1_000_000
+    quota_bytes: Annotated[int, Field(ge=1)] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
 
     # Who may call
     auth: Literal["on", "off"] = "on"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from memory_store.store import ChangeRequest, MemoryStore, TenantMemory
+from memory_store.store import ChangeRequest, Fact, MemoryStore, TenantInfo, TenantMemory
 from service.auth import allow
 from service.engine.protocol import Engine
 from service.middleware import service_of
@@ -76,3 +77,15 @@ async def current_memory(service: Service, tenant: str) -> TenantMemory:
     if memory.stale:
         service.metrics.stale_reads.inc()
     return memory
+
+
+async def check_room(service: Service, tenant: str, facts: Sequence[Fact]) -> TenantInfo:
+    """The tenant, once the facts fit its quota of bytes. Raises QuotaExceeded."""
+    info = await service.store.tenant(tenant)
+    more = sum(
+        2 * (fact.address.size + fact.latent.size)  # rows hold 16-bit floats
+        + sum(len(text.encode()) for text in (fact.prompt, fact.target, fact.text) if text)
+        for fact in facts
+    )
+    await service.limits.check_room(tenant, info.bytes, more)
+    return info

@@ -29,6 +29,7 @@ from service.routes.common import (
     Running,
     Writer,
     change_request,
+    check_room,
     protected,
 )
 from service.schemas import (
@@ -113,6 +114,7 @@ class Ingestion:
         while document.chunks_done < document.chunks:
             part = chunks[document.chunks_done : document.chunks_done + BATCH]
             facts = await self._encode(part)
+            await check_room(self.service, self.tenant, facts)
             request = ChangeRequest(id=f"s:{uuid.uuid4().hex}")
             with self.service.timed("write"):
                 document, change = await store.write_chunks(self.tenant, document, facts, request)

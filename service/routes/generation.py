@@ -57,7 +57,7 @@ async def generate(
     With `stream`, server-sent events: `token {"index","text"}`, then `done`, or `error`.
     """
     memory = await current_memory(service, tenant)
-    events = observed(service, model.generate(_items(body, memory)))
+    events = observed(service, tenant, model.generate(_items(body, memory)))
     if body.stream:
         return await event_stream(request, _stream(events, memory, len(body.prompt)))
     ends = await answer(request, collect(events, len(body.prompt)))
@@ -93,6 +93,7 @@ async def score(tenant: Reader, body: ScoreRequest, service: Running, model: Mod
 
 async def observed(
     service: Service,
+    tenant: str,
     events: AsyncIterator[Token | Generated],
     param: str = "prompt[{}]",
     *,
@@ -102,6 +103,7 @@ async def observed(
 
     Closing this closes the engine's.
     """
+    await service.limits.admit_tokens(tenant)
     started, first = time.perf_counter(), True
     try:
         async for item in events:
@@ -112,6 +114,7 @@ async def observed(
                 service.metrics.decided(item.in_scope, item.confidence)
                 service.metrics.tokens.labels("prompt").inc(item.prompt_tokens)
                 service.metrics.tokens.labels("completion").inc(item.completion_tokens)
+                await service.limits.spend(tenant, item.completion_tokens)
             yield item
     except PromptTooLong as exc:
         raise PromptRefused(str(exc), param=param.format(exc.index // each)) from None

@@ -19,6 +19,7 @@ from service.routes.common import (
     Running,
     Writer,
     change_request,
+    check_room,
     current_memory,
     protected,
 )
@@ -53,6 +54,7 @@ async def write(
     await service.store.tenant(tenant)  # a write never makes a tenant: refuse before encoding
     request = change_request(body, "write", idempotency_key, body.expected_version)
     facts = await _encode(model, body.facts)
+    await check_room(service, tenant, facts)
     with service.timed("write"):
         change = await service.store.write(tenant, facts, request)
     if not change.replayed:
@@ -167,6 +169,7 @@ async def _suppress(
     version = (await service.store.tenant(tenant)).version
     if named:
         facts = await _suppressions(model, named)
+        await check_room(service, tenant, facts)
         with service.timed("suppress"):
             change = await service.store.write(tenant, facts, request)
         version, ids = change.version, (r.id for r in change.results)

@@ -68,7 +68,7 @@ async def completions(
         for i in range(body.n or 1)
     ]
     shape = CompletionShape(f"cmpl-{uuid.uuid4().hex}", int(time.time()), body.model)
-    run = Run(body, observed(service, model.generate(rows), each=body.n or 1), len(rows))
+    run = Run(body, observed(service, tenant, model.generate(rows), each=body.n or 1), len(rows))
     if body.stream:
         return await _streamed(request, run, shape)
     await answer(request, run.finish())
@@ -84,7 +84,7 @@ async def chat_completions(
     memory = await current_memory(service, tenant)
     rows = _conversation(body, memory, mode, model)
     shape = ChatShape(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), body.model)
-    events = observed(service, model.generate(rows), "messages")
+    events = observed(service, tenant, model.generate(rows), "messages")
     run = Run(body, events, len(rows))
     if body.stream:
         return await _streamed(request, run, shape)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Body, Request, Response
 
 from memory_store.store import TenantInfo
 from service.auth import principal
+from service.limits import TenantLimits
 from service.routes.common import Admin, Reader, Running, protected
-from service.schemas import Counts, QuotaOut, TenantReply, TenantRequest, TenantsReply
+from service.schemas import (
+    Counts,
+    QuotaOut,
+    TenantReply,
+    TenantRequest,
+    TenantsReply,
+    UsageReply,
+    Used,
+)
 
 router = protected("tenants", "/v1/tenants")
 
@@ -36,14 +46,29 @@ async def put_tenant(
         info, made = await service.store.create_tenant(
             tenant, policy=body.policy, quota_facts=body.quota.facts
         )
+    limits = await service.limits.change(tenant, **body.quota.model_dump(exclude={"facts"}))
     response.status_code = 201 if made else 200
-    return _tenant(info)
+    return _tenant(info, limits)
 
 
 @router.get("/{tenant}")
 async def get_tenant(tenant: Reader, service: Running) -> TenantReply:
     """Policy, quota, counts, bytes and version."""
-    return _tenant(await service.store.tenant(tenant))
+    info = await service.store.tenant(tenant)
+    return _tenant(info, await service.limits.of(tenant))
+
+
+@router.get("/{tenant}/usage")
+async def get_usage(tenant: Reader, service: Running) -> UsageReply:
+    """What is used of each quota; rates are of the current minute."""
+    info = await service.store.tenant(tenant)
+    limits, rates = await service.limits.of(tenant), await service.limits.rates(tenant)
+    return UsageReply(
+        facts=Used(used=info.facts + info.suppressions + info.chunks, quota=info.quota_facts),
+        bytes=Used(used=info.bytes, quota=limits.bytes),
+        requests_per_minute=Used(used=rates.requests, quota=limits.requests_per_minute),
+        tokens_per_minute=Used(used=rates.tokens, quota=limits.tokens_per_minute),
+    )
 
 
 @router.delete("/{tenant}", status_code=204)
@@ -51,14 +76,15 @@ async def delete_tenant(tenant: Admin, service: Running) -> None:
     """Erase the tenant and everything in it."""
     with service.timed("delete_tenant"):
         await service.store.delete_tenant(tenant)
+    await service.limits.drop(tenant)
 
 
-def _tenant(info: TenantInfo) -> TenantReply:
+def _tenant(info: TenantInfo, limits: TenantLimits) -> TenantReply:
     return TenantReply(
         tenant=info.name,
         policy=info.policy,
         version=info.version,
-        quota=QuotaOut(facts=info.quota_facts),
+        quota=QuotaOut(facts=info.quota_facts, **asdict(limits)),
         counts=Counts(facts=info.facts, suppressions=info.suppressions, chunks=info.chunks),
         bytes=info.bytes,
         created_at=info.created_at,

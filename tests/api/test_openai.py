@@ -223,7 +223,13 @@ def test_what_is_not_offered_is_refused(
 
 def test_fields_that_change_nothing_are_ignored(admin: httpx.Client, tenant: Tenant) -> None:
     header = {"X-Larimar-Tenant": tenant.name}
-    body: dict[str, Any] = CHAT | {"user": "someone", "store": False, "tools": [], "seed": None, "stop": None}
+    body: dict[str, Any] = CHAT | {
+        "user": "someone",
+        "store": False,
+        "tools": [],
+        "seed": None,
+        "stop": None,
+    }
     ok(admin.post("/v1/chat/completions", json=body, headers=header))
 
 
