@@ -31,10 +31,18 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         valkey.stop()
 
 
-@pytest.fixture
-def proxy(running: Running) -> Iterator[Proxy]:
+@pytest.fixture(scope="session")
+def one_proxy(running: Running) -> Iterator[Proxy]:
     with proxied(running.url) as one:
         yield one
+
+
+@pytest.fixture
+def proxy(one_proxy: Proxy) -> Iterator[Proxy]:
+    """Without faults, with nothing seen."""
+    yield one_proxy
+    one_proxy.faults.clear()
+    one_proxy.seen.clear()
 
 
 @pytest.fixture

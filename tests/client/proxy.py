@@ -36,6 +36,7 @@ class Proxy:
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
     def keys(self) -> list[str | None]:
         """The Idempotency-Key of every attempt."""
@@ -67,6 +68,7 @@ def proxied(upstream: str) -> Iterator[Proxy]:
         server.shutdown()
         server.server_close()
         thread.join()
+        proxy.http.close()
 
 
 def _handle(proxy: Proxy, handler: BaseHTTPRequestHandler) -> None:
@@ -81,7 +83,7 @@ def _handle(proxy: Proxy, handler: BaseHTTPRequestHandler) -> None:
         return _reply(handler, fault)
     kept = {k: v for k, v in headers.items() if k not in ("host", "content-length", "connection")}
     url = proxy.upstream + handler.path
-    reply = httpx.request(handler.command, url, content=body, headers=kept, timeout=60)
+    reply = proxy.http.request(handler.command, url, content=body, headers=kept)
     if fault == "cut after":
         handler.close_connection = True
         return
