@@ -92,7 +92,9 @@ class Rows:
         prompt, space = self.prompt(query)
         encode = self.decoder.encode
         answer = [*encode(f" {target}" if space else target)[:24], self.decoder.end]
-        return Row(encode(text)[: self.limit], encode(prompt)[-96:], answer, wrong)
+        return Row(
+            encode(text)[: self.limit], encode(prompt, template=not space)[-96:], answer, wrong
+        )
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         while True:

@@ -71,11 +71,11 @@ class Episodes:
         queries: list[Query] = []
         while len(facts) < size:
             kind, at = self.rng.random(), len(facts)
-            if kind < 0.6:
+            if kind < 0.7:
                 self._relational(facts, queries, at)
-            elif kind < 0.85:
+            elif kind < 0.87:
                 self._synthetic(facts, queries, at)
-            elif kind < 0.93:
+            elif kind < 0.95:
                 case = self.rng.choice(self.zsre)
                 facts.append((case["src"], join(case["src"], case["alt"])))
                 queries += [Query(case["rephrase"], at), Query(case["loc"], -1)]
@@ -123,10 +123,10 @@ class Episodes:
     def _dress(self, query: str) -> str:
         """The unit in which a query may come: alone, after other text, as Q and A."""
         kind = self.rng.random()
-        if kind < 0.25:
+        if kind < 0.12:
             words = self.rng.choice(self.sentences).split()
             return f"{' '.join(words[-self.rng.randint(3, 20) :])} {query}"
-        if kind < 0.33 and query.endswith("?"):
+        if kind < 0.2 and query.endswith("?"):
             return f"Q: {query}\nA:"
         return query
 
@@ -139,9 +139,14 @@ class Episodes:
                 for i, ((cue, _), key) in enumerate(zip(facts, keys, strict=True))]  # fmt: skip
         readout = build_view(rows, spec).read(
             self.address.encode([q.text for q in queries]).numpy())  # fmt: skip
-        match = features(readout)
-        return [Sample(q.text, facts[int(ids[0])][1], m, float(ids[0] == str(q.fact)))
-                for q, ids, m in zip(queries, readout.ids, match, strict=True) if ids]  # fmt: skip
+        found = []
+        for i, (query, ids) in enumerate(zip(queries, readout.ids, strict=True)):
+            if ids:
+                fact = facts[int(ids[0])][1]
+                match = features(readout, i, query.text, fact, self.address.sketch)
+                label = float(ids[0] == str(query.fact))
+                found.append(Sample(query.text, fact, torch.tensor(match), label))
+        return found
 
 
 def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:

@@ -129,6 +129,7 @@ class DecodeBatch:
         self._sample(rows, self.decoder.logits(hidden[:, -1]))
         return rows
 
+    @torch.inference_mode()
     def leave(self, row: Row) -> None:
         """Frees the row's slot; the last row moves into it."""
         i, last = self.rows.index(row), len(self.rows) - 1

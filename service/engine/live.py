@@ -37,7 +37,7 @@ class Live:
         item = stream.items[index]
         self.stream, self.index, self.reading = stream, index, reading
         self._decoder = decoder
-        prompt = decoder.encode(item.prompt) or [decoder.begin]
+        prompt = decoder.encode(item.prompt, template=not item.raw) or [decoder.begin]
         if reading.in_scope:
             prompt = decoder.conditioned(reading.tokens, prompt)
         self.row = Row(prompt, reading.in_scope, item.sampling, item.sampling.max_new_tokens)

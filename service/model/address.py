@@ -54,6 +54,19 @@ class Sketch:
                 np.add.at(row, (values >> 1) % SKETCH, signs * self.idf[bucket])
         return F.normalize(torch.from_numpy(out), dim=-1)
 
+    def coverage(self, text: str, other: str) -> tuple[float, float]:
+        """Share of `text`'s words, and of its three rarest, that `other` has; idf-weighted."""
+        has = set(words(other))
+        weighed = sorted(
+            ((float(self.idf[_hashed(w)[0]]), w) for w in set(words(text))), reverse=True
+        )
+        return _share(weighed, has), _share(weighed[:3], has)
+
+
+def _share(weighed: Sequence[tuple[float, str]], has: set[str]) -> float:
+    total = sum(weight for weight, _ in weighed)
+    return sum(weight for weight, word in weighed if word in has) / total if total else 0.0
+
 
 def idf_table(texts: Sequence[str]) -> Tensor:
     """Inverse document frequency by hash bucket; a word never seen weighs the most."""

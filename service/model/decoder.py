@@ -51,8 +51,10 @@ class Decoder:
         ids = configured if isinstance(configured, list) else [configured]
         return frozenset({self.end, *(i for i in ids if i is not None)})
 
-    def encode(self, text: str) -> list[int]:
-        return cast(list[int], self.tokenizer.encode(text, add_special_tokens=False))
+    def encode(self, text: str, *, template: bool = False) -> list[int]:
+        """Token ids. Control tokens are plain text, unless `text` is a rendered chat template."""
+        options = {"add_special_tokens": False, "split_special_tokens": not template}
+        return cast(list[int], self.tokenizer.encode(text, **options))
 
     def chat(self, messages: Sequence[dict[str, str]]) -> str:
         """The default chat template, the same with and without memory."""

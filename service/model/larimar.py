@@ -122,12 +122,16 @@ class LarimarModel:
     def _judge(self, units: Sequence[str], readouts: Sequence[Readout]) -> list[Reading]:
         """Reads the latents back and asks the gate about each unit."""
         out = [Reading() for _ in units]
-        found = [i for i, r in enumerate(readouts) if r.ids[0]]
+        # a readout of zero has no direction: there is nothing to decode
+        found = [i for i, r in enumerate(readouts) if r.ids[0] and r.latent.any()]
         if not found:
             return out
         tokens = self._decode(torch.stack([torch.from_numpy(readouts[i].latent[0]) for i in found]))
         texts = [self.decoder.decode(row) for row in tokens]
-        match = torch.cat([features(readouts[i]) for i in found])
+        match = torch.tensor(
+            [features(readouts[i], 0, units[i], text, self.address.sketch)
+             for i, text in zip(found, texts, strict=True)]
+        )  # fmt: skip
         confidence = self.gate.probability([units[i] for i in found], texts, match)
         for i, row, text, p in zip(found, tokens, texts, confidence, strict=True):
             weights = tuple(float(w) for w in readouts[i].weights[0])

@@ -3,8 +3,9 @@
 A prompt is looked at in three units: its last sentence, its last two, and the whole; each holds
 what the completion must continue (in chat, the last user message takes the prompt's place). A
 unit is read from memory; the fact read back *from the latent* and the unit go through a
-cross-encoder, whose pooled state and the match itself (cosine, lead over the second row,
-posterior variance, weight) give a calibrated probability. The best unit decides.
+cross-encoder, whose pooled state, the match itself (cosine, lead over the second row, posterior
+variance, weight) and the overlap of the words give a calibrated probability. The best unit
+decides.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from memory_store.store import Readout
+from service.model.address import Sketch
 from service.model.encoder import SentenceEncoder
 
-FEATURES = 4
+FEATURES = 8
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
 
 
@@ -30,19 +32,13 @@ def units(prompt: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tails))
 
 
-def features(readout: Readout) -> Tensor:
-    """The match of each query, (Q, FEATURES); zeros where nothing was read."""
-    rows = []
-    for cosines, weights, variance in zip(
-        readout.cosines, readout.weights, readout.variance, strict=True
-    ):
-        if len(cosines) == 0:
-            rows.append([0.0] * FEATURES)
-            continue
-        best = sorted((float(c) for c in cosines), reverse=True)
-        lead = best[0] - best[1] if len(best) > 1 else 1.0
-        rows.append([float(cosines[0]), lead, float(variance), float(weights[0])])
-    return torch.tensor(rows).view(-1, FEATURES)
+def features(readout: Readout, query: int, unit: str, fact: str, sketch: Sketch) -> list[float]:
+    """The match of one query of a readout, and its words' overlap with the fact read back."""
+    cosines = [float(c) for c in readout.cosines[query]]  # by weight, the best first
+    ranked = sorted(cosines, reverse=True)
+    lead = ranked[0] - ranked[1] if len(ranked) > 1 else 1.0
+    match = [cosines[0], lead, float(readout.variance[query]), float(readout.weights[query][0])]
+    return [*match, *sketch.coverage(unit, fact), *sketch.coverage(fact, unit)]
 
 
 class ScopeGate(nn.Module):

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from service.model.codec import Codec, CodecConfig
+
+END = 0
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    config = CodecConfig(max_tokens=8, latent=512, width=32, encoder_layers=1, decoder_layers=1)
+    made = Codec(config, torch.randn(300, 48), END)
+    made.initialise()
+    return made.eval()
+
+
+def test_an_untrained_codec_already_holds_short_rows(codec: Codec) -> None:
+    rows = [[5, 9, 200], [7], [299, 1, 2, 3]]
+    with torch.inference_mode():
+        assert codec.decode(codec.encode(*codec.pad(rows))) == rows
+
+
+def test_only_the_direction_of_a_latent_counts(codec: Codec) -> None:
+    with torch.inference_mode():
+        z = codec.encode(*codec.pad([[5, 9, 200]]))
+        assert codec.decode(0.14 * z) == codec.decode(z)
+
+
+def test_a_row_does_not_depend_on_its_batch(codec: Codec) -> None:
+    with torch.inference_mode():
+        alone = codec.encode(*codec.pad([[5, 9]]))
+        crowd = codec.encode(*codec.pad([[5, 9], [1, 2, 3, 4, 5, 6]]))[:1]
+    scale = (alone * crowd).sum() / alone.square().sum()
+    assert torch.allclose(alone, crowd / scale, atol=1e-5)
+
+
+def test_rows_are_ended_where_the_end_fits(codec: Codec) -> None:
+    ids, lengths = codec.pad([[3] * 8, [4]])
+    assert lengths.tolist() == [8, 2]
+    assert ids[0].tolist() == [3] * 8
+    assert ids[1].tolist()[1] == END
