@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "forget": "cli.facts:forget_app",
     "tenants": "cli.tenants:app",
     "keys": "cli.keys:app",
+    "verify-receipt": "cli.receipts:app",
     "config": "cli.config:app",
     "eval": "cli.evaluate:app",
 }

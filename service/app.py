@@ -23,10 +23,12 @@ from service.engine.protocol import Engine
 from service.errors import TABLE, BodyTooLarge, Problem
 from service.resources import Service
 from service.routes import (
+    audit,
     console,
     documentation,
     documents,
     facts,
+    forget,
     generation,
     health,
     keys,
@@ -49,12 +51,14 @@ MIDDLEWARE = [
 ]
 ROUTERS = [
     memory.router,
+    forget.router,
     facts.router,
     documents.router,
     generation.router,
     openai.router,
     tenants.router,
     keys.router,
+    audit.router,
     health.router,
     documentation.router,
     console.router,

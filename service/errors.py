@@ -5,6 +5,7 @@ ApiError
 ├── Forbidden                the key lacks the scope or the tenant
 ├── TenantRequired           the key holds several tenants and the header names none
 ├── KeyNotFound
+├── NoReceipts               no key to sign with is set
 ├── ModelNotFound            neither `default` nor `base`
 ├── InvalidField             a value that only the handler can judge; carries `param`
 ├── FactRefused              the engine's FactTooLong, located in the request
@@ -58,6 +59,9 @@ class TenantRequired(ApiError): ...
 class KeyNotFound(ApiError): ...
 
 
+class NoReceipts(ApiError): ...
+
+
 class ModelNotFound(ApiError): ...
 
 
@@ -109,6 +113,7 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     Forbidden: (403, "forbidden", "this key may not do that"),
     TenantRequired: (400, "tenant_required", "name the tenant in the header X-Larimar-Tenant"),
     KeyNotFound: (404, "key_not_found", "there is no such key"),
+    NoReceipts: (404, "no_receipts", "this service signs no receipts"),
     ModelNotFound: (404, "model_not_found", "the models are `default` and `base`"),
     InvalidField: (422, "invalid_request", "the request is not valid"),
     FactRefused: (422, "fact_too_long", "a fact is too long"),

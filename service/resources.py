@@ -18,6 +18,7 @@ from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreError, VersionConflict
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import MemoryStore
+from service.audit import Audit
 from service.auth import Authenticator, Principal, admin_key
 from service.engine.protocol import Engine, EngineStopped
 from service.errors import Starting
@@ -25,6 +26,7 @@ from service.keystore import KeyStore
 from service.lifecycle import Lifecycle
 from service.limits import Limits
 from service.metrics import Metrics
+from service.receipts import signer
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -97,6 +99,8 @@ class Service:
         url = await self._redis_url()
         self.redis = RedisCluster.from_url(url) if settings.redis_cluster else connect(url)
         self.limits = Limits(self.redis, url, settings)
+        self.audit = Audit(self.redis, settings.audit_entries)
+        self.signer = signer(settings)
         self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)
         self._authenticator = Authenticator(self.keys, first_key)
         self._life = asyncio.create_task(self._live(), name="life")
@@ -125,7 +129,9 @@ class Service:
             await self._reach_store(self._store)
             self.lifecycle.to("ready")
             log.info("ready", model=self._engine.model_id)
-            self._sweeping = asyncio.create_task(sweep_for_ever(self._store), name="sweep")
+            self._sweeping = asyncio.create_task(
+                sweep_for_ever(self._store, self.audit), name="sweep"
+            )
             await self._watch(self._engine)
         except Exception as exc:
             log.error("the service cannot go on", exc_info=exc)
@@ -172,14 +178,15 @@ class Service:
             await asyncio.to_thread(self._embedded.stop)
 
 
-async def sweep_for_ever(store: MemoryStore, every: float = SWEEP_SECONDS) -> None:
+async def sweep_for_ever(store: MemoryStore, audit: Audit, every: float = SWEEP_SECONDS) -> None:
     """Erase what has expired. Reads leave it out already; this is what frees its rows."""
     while True:
         await asyncio.sleep(every)
         try:
             for tenant in await store.tenants():
                 async for change in store.sweep(tenant):
-                    log.info("expired", tenant=tenant, facts=len(change.results))
+                    ids = [row.id for row in change.results]
+                    await audit.note("expire", tenant, ids, change.version - 1, change.version)
         except StoreError as exc:  # away, or a tenant just erased: the next round will do
             log.warning("sweep", error=type(exc).__name__)
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from service.auth import TENANT_PATTERN, Scope
+from service.auth import TENANT_PATTERN
 from service.engine.protocol import MemoryMode
 
 MAX_FACTS = 1000
@@ -176,11 +176,24 @@ class ForgetRequest(Body):
 class ForgetResult(Reply):
     id: str
     status: Literal["erased", "suppressed", "not_found"]
+    confidence_before: Annotated[
+        float | None, Field(description="Of an erased fact's cue: that it asks for a stored fact.")
+    ] = None
+    confidence_after: float | None = None
+
+
+class ReceiptOut(Reply):
+    """Proof of an erasure; `larimar verify-receipt` checks it with the public key alone."""
+
+    payload: Annotated[str, Field(description="JSON: tenant, ids, versions, time.")]
+    signature: Annotated[str, Field(description="Ed25519 over the payload's bytes, base64.")]
+    key_id: str
 
 
 class ForgetReply(Reply):
     version: Version
     results: list[ForgetResult]
+    receipt: ReceiptOut | None = None
 
 
 class ReadRequest(Body):
@@ -257,6 +270,7 @@ class DocumentErased(Reply):
     status: Literal["erased"]
     chunks: int
     version: Version
+    receipt: ReceiptOut | None = None
 
 
 # --- generation -------------------------------------------------------------------------------
@@ -331,100 +345,3 @@ class ScoreReply(Reply):
     version: Version
     stale: Stale
     results: list[ScoreResult]
-
-
-# --- tenants and keys -------------------------------------------------------------------------
-
-
-Amount = Annotated[int, Field(ge=1, le=1 << 50)]
-
-
-class Quota(Body):
-    """What is left out stays as it is, or as the settings have it."""
-
-    facts: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    bytes: Amount | None = None
-    requests_per_minute: Amount | None = None
-    tokens_per_minute: Amount | None = None
-
-
-class TenantRequest(Body):
-    policy: Literal["grow", "fixed"] | None = None
-    quota: Quota = Quota()
-
-
-class Counts(Reply):
-    facts: int
-    suppressions: int
-    chunks: int
-
-
-class QuotaOut(Reply):
-    """Null is no limit."""
-
-    facts: int
-    bytes: int | None
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
-
-
-class Used(Reply):
-    used: Annotated[int | None, Field(description="Null where nothing is counted.")]
-    quota: Annotated[int | None, Field(description="Null is no limit.")]
-
-
-class UsageReply(Reply):
-    facts: Used
-    bytes: Used
-    requests_per_minute: Used
-    tokens_per_minute: Used
-
-
-class TenantReply(Reply):
-    tenant: str
-    policy: Literal["grow", "fixed"]
-    version: Version
-    quota: QuotaOut
-    counts: Counts
-    bytes: int
-    created_at: Seconds
-
-
-class TenantsReply(Reply):
-    tenants: list[str]
-
-
-class KeyRequest(Body):
-    tenants: Annotated[list[TenantName], Field(min_length=1, max_length=1000)] | Literal["*"]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=4)]
-    expires_at: Annotated[float, Field(gt=0, le=1e11)] | None = None
-
-
-class KeyOut(Reply):
-    id: str
-    tenants: list[str] | Literal["*"]
-    scopes: list[Scope]
-    created_at: Seconds
-    expires_at: Seconds | None
-    last_used_at: Seconds | None = None
-
-
-class NewKeyReply(KeyOut):
-    key: Annotated[str, Field(description="Shown this once.")]
-
-
-class KeysReply(Reply):
-    keys: list[KeyOut]
-
-
-# --- health -----------------------------------------------------------------------------------
-
-
-class LiveReply(Reply):
-    status: Literal["alive"]
-
-
-class ReadyReply(Reply):
-    status: Literal["ready"]
-    store: Annotated[Literal["up", "down"], Field(description="Reported, not required.")]
-    model: str

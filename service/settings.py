@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     auth: Literal["on", "off"] = "on"
     admin_key: SecretStr | None = None
     admin_key_file: Path | None = None
+    receipt_key_file: Path | None = None  # Ed25519, PEM: signs proofs of erasure
+    audit_entries: Annotated[int, Field(ge=1)] = 10_000
     metrics_token: SecretStr | None = None
 
     # Limits

@@ -32,6 +32,7 @@ from service.routes.common import (
     check_room,
     protected,
 )
+from service.routes.forget import account_for
 from service.schemas import (
     ID_PATTERN,
     DocumentErased,
@@ -88,10 +89,13 @@ async def delete_document(
     request = change_request(ForgetRequest(ids=[id]), "erase document", idempotency_key)
     with service.timed("forget"):
         change = await service.store.forget_document(tenant, id, request)
-    if not change.replayed:
-        service.metrics.facts_forgotten.inc(len(change.results))
+    receipt = await account_for(service, tenant, change, document=True)
     return DocumentErased(
-        id=id, status="erased", chunks=len(change.results), version=change.version
+        id=id,
+        status="erased",
+        chunks=len(change.results),
+        version=change.version,
+        receipt=receipt,
     )
 
 
@@ -119,6 +123,10 @@ class Ingestion:
             with self.service.timed("write"):
                 document, change = await store.write_chunks(self.tenant, document, facts, request)
             self.service.metrics.facts_written.inc(len(facts))
+            ids = [row.id for row in change.results]
+            await self.service.audit.note(
+                "document.write", self.tenant, ids, change.version - 1, change.version
+            )
             yield _reply(document, change.version)
 
     async def _document(self, chunks: Sequence[str]) -> Document:

@@ -9,7 +9,7 @@ from fastapi import Path, Query
 from memory_store.errors import FactNotFound
 from memory_store.store import Record
 from service.routes.common import IdempotencyKey, Reader, Running, Writer, change_request, protected
-from service.routes.memory import erased_reply
+from service.routes.forget import erase
 from service.schemas import ID_PATTERN, FactOut, FactsReply, ForgetReply, ForgetRequest
 
 router = protected("facts", "/v1/tenants/{tenant}/facts")
@@ -42,11 +42,10 @@ async def delete_fact(
 ) -> ForgetReply:
     """Erase one fact; 404 if there is none."""
     request = change_request(ForgetRequest(ids=[id]), "forget", idempotency_key)
-    with service.timed("forget"):
-        change = await service.store.forget(tenant, request, ids=[id])
-    if change.results[0].status == "not_found":
+    reply = await erase(service, tenant, [id], [], request)
+    if reply.results[0].status == "not_found":
         raise FactNotFound(id)
-    return erased_reply(service, change)
+    return reply
 
 
 def _fact(record: Record) -> FactOut:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from service.errors import Unauthenticated
 from service.routes.common import Running
-from service.schemas import LiveReply, ReadyReply
+from service.schemas_admin import LiveReply, ReadyReply
 
 router = APIRouter(tags=["health"])
 

@@ -13,7 +13,7 @@ from service.auth import Principal, Scope, principal
 from service.errors import Forbidden, KeyNotFound
 from service.keystore import KeyRecord
 from service.routes.common import Running, protected
-from service.schemas import KeyOut, KeyRequest, KeysReply, NewKeyReply
+from service.schemas_admin import KeyOut, KeyRequest, KeysReply, NewKeyReply
 
 router = protected("keys", "/v1/keys")
 KeyPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9]{1,64}$", description="The key's id.")]
@@ -27,6 +27,7 @@ async def create_key(request: Request, body: KeyRequest, service: Running) -> Ne
     if not _admin(request).covers(tenants, frozenset(scopes)):
         raise Forbidden("a key can hand on only what it holds itself")
     record, key = await service.keys.create(tenants, scopes, body.expires_at)
+    await service.audit.note("key.create", ids=[record.id])
     return NewKeyReply(**_fields(record), key=key)
 
 
@@ -43,6 +44,7 @@ async def delete_key(request: Request, id: KeyPath, service: Running) -> None:
     """Revoke a key, on every worker within a second."""
     await _found(request, service, id)
     await service.keys.revoke(id)
+    await service.audit.note("key.revoke", ids=[id])
 
 
 @router.post("/{id}/rotate")
@@ -50,6 +52,7 @@ async def rotate_key(request: Request, id: KeyPath, service: Running) -> NewKeyR
     """A new secret for the same id; the old one stops within a second."""
     await _found(request, service, id)
     record, key = await service.keys.rotate(id)
+    await service.audit.note("key.rotate", ids=[id])
     return NewKeyReply(**_fields(record), key=key)
 
 

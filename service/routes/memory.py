@@ -1,17 +1,14 @@
-"""Write, forget and read facts of one tenant."""
+"""Write and read facts of one tenant."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, cast
 
-from memory_store.errors import FactNotFound
-from memory_store.store import Change, ChangeRequest, Fact, Record
+from memory_store.store import Change, Fact
 from service.engine.protocol import Engine, FactText, FactTooLong, PromptTooLong
 from service.errors import FactRefused, PromptRefused
-from service.resources import Service
 from service.routes.common import (
     IdempotencyKey,
     Model,
@@ -23,11 +20,9 @@ from service.routes.common import (
     current_memory,
     protected,
 )
+from service.routes.forget import records_of
 from service.schemas import (
     FactIn,
-    ForgetReply,
-    ForgetRequest,
-    ForgetResult,
     MatchOut,
     ReadReply,
     ReadRequest,
@@ -39,7 +34,6 @@ from service.schemas import (
 from service.validation import MAX_DETAILS
 
 router = protected("memory", "/v1/tenants/{tenant}")
-SUPPRESSED = "unknown"  # what a suppressed cue is stored with
 
 
 @router.post("/write")
@@ -59,24 +53,9 @@ async def write(
         change = await service.store.write(tenant, facts, request)
     if not change.replayed:
         service.metrics.facts_written.inc(len(facts))
+        ids = [row.id for row in change.results]
+        await service.audit.note("write", tenant, ids, change.version - 1, change.version)
     return WriteReply(version=change.version, results=_written(change))
-
-
-@router.post("/forget")
-async def forget(
-    tenant: Writer,
-    body: ForgetRequest,
-    service: Running,
-    model: Model,
-    idempotency_key: IdempotencyKey = None,
-) -> ForgetReply:
-    """Erase facts: nothing of them is left. Or suppress what the base model knows of a cue."""
-    request = change_request(body, "forget", idempotency_key)
-    if body.mode == "suppress":
-        return await _suppress(service, model, tenant, body, request)
-    with service.timed("forget"):
-        change = await service.store.forget(tenant, request, ids=body.ids, cues=body.prompts)
-    return erased_reply(service, change)
 
 
 @router.post("/read")
@@ -90,7 +69,9 @@ async def read(tenant: Reader, body: ReadRequest, service: Running, model: Model
     for result in found:
         service.metrics.decided(result.in_scope, result.confidence)
     shown = [result.matches[: body.top_k] for result in found]
-    texts = await _texts(service, tenant, {match.id for row in shown for match in row})
+    records = await records_of(service, tenant, (match.id for row in shown for match in row))
+    # For a person to read beside what the latent says.
+    texts = {r.id: r.text or f"{r.prompt} {r.target}" for r in records.values()}
     results = [
         ReadResultOut(
             in_scope=result.in_scope,
@@ -101,16 +82,6 @@ async def read(tenant: Reader, body: ReadRequest, service: Running, model: Model
         for result, matches in zip(found, shown, strict=True)
     ]
     return ReadReply(version=memory.info.version, stale=memory.stale, results=results)
-
-
-def erased_reply(service: Service, change: Change) -> ForgetReply:
-    results = [
-        ForgetResult(id=r.id, status=cast(Literal["erased", "not_found"], r.status))
-        for r in change.results
-    ]
-    if not change.replayed:
-        service.metrics.facts_forgotten.inc(sum(r.status == "erased" for r in results))
-    return ForgetReply(version=change.version, results=results)
 
 
 def _written(change: Change) -> list[WriteResult]:
@@ -156,62 +127,3 @@ def _too_long(exc: FactTooLong, facts: Sequence[FactIn]) -> FactRefused:
         for param in params[:MAX_DETAILS]
     ]
     return FactRefused(message, param=params[0], details=details)
-
-
-async def _suppress(
-    service: Service, model: Engine, tenant: str, body: ForgetRequest, request: ChangeRequest
-) -> ForgetReply:
-    """Store each cue with the value "unknown"; an id stands for the cue of its fact."""
-    records = await asyncio.gather(*(_record(service, tenant, id) for id in body.ids))
-    cues = [(r.id, r.prompt or r.text or "") if r else None for r in records]
-    named = [cue for cue in cues if cue] + [(None, prompt) for prompt in body.prompts]
-    ids: Iterable[str] = ()
-    version = (await service.store.tenant(tenant)).version
-    if named:
-        facts = await _suppressions(model, named)
-        await check_room(service, tenant, facts)
-        with service.timed("suppress"):
-            change = await service.store.write(tenant, facts, request)
-        version, ids = change.version, (r.id for r in change.results)
-    left = iter(ids)
-    results = [
-        ForgetResult(id=id, status="suppressed" if cue else "not_found")
-        if not cue
-        else ForgetResult(id=next(left), status="suppressed")
-        for id, cue in zip(body.ids, cues, strict=True)
-    ]
-    return ForgetReply(
-        version=version, results=results + [ForgetResult(id=i, status="suppressed") for i in left]
-    )
-
-
-async def _suppressions(model: Engine, named: Sequence[tuple[str | None, str]]) -> list[Fact]:
-    try:
-        encoded = await model.encode([FactText(prompt, SUPPRESSED) for _, prompt in named])
-    except FactTooLong as exc:
-        raise FactRefused(str(exc), param="prompts") from None
-    return [
-        Fact(
-            cue=code.cue,
-            address=code.address,
-            latent=code.latent,
-            id=id,
-            kind="suppression",
-            prompt=prompt,
-            target=SUPPRESSED,
-        )
-        for (id, prompt), code in zip(named, encoded, strict=True)
-    ]
-
-
-async def _record(service: Service, tenant: str, id: str) -> Record | None:
-    try:
-        return await service.store.record(tenant, id)
-    except FactNotFound:
-        return None
-
-
-async def _texts(service: Service, tenant: str, ids: Iterable[str]) -> dict[str, str]:
-    """The stored texts of facts, for a person to read beside what the latent says."""
-    records = await asyncio.gather(*(_record(service, tenant, id) for id in ids))
-    return {r.id: r.text or f"{r.prompt} {r.target}" for r in records if r}

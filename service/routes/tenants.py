@@ -11,7 +11,7 @@ from memory_store.store import TenantInfo
 from service.auth import principal
 from service.limits import TenantLimits
 from service.routes.common import Admin, Reader, Running, protected
-from service.schemas import (
+from service.schemas_admin import (
     Counts,
     QuotaOut,
     TenantReply,
@@ -47,6 +47,7 @@ async def put_tenant(
             tenant, policy=body.policy, quota_facts=body.quota.facts
         )
     limits = await service.limits.change(tenant, **body.quota.model_dump(exclude={"facts"}))
+    await service.audit.note("tenant.put", tenant, after=info.version)
     response.status_code = 201 if made else 200
     return _tenant(info, limits)
 
@@ -77,6 +78,7 @@ async def delete_tenant(tenant: Admin, service: Running) -> None:
     with service.timed("delete_tenant"):
         await service.store.delete_tenant(tenant)
     await service.limits.drop(tenant)
+    await service.audit.note("tenant.delete", tenant)
 
 
 def _tenant(info: TenantInfo, limits: TenantLimits) -> TenantReply:

@@ -67,3 +67,8 @@ def error(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert found["request_id"] == response.headers["X-Request-ID"]
     assert found["message"]
     return found
+
+
+def outcomes(reply: dict[str, Any]) -> list[tuple[str, str]]:
+    """(id, status) of each result."""
+    return [(result["id"], result["status"]) for result in reply["results"]]

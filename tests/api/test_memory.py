@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
+from tests.api.calls import CAPITAL, FACT, Tenant, error, ok, outcomes
 
 
 @pytest.mark.real_engine
@@ -20,7 +20,7 @@ def test_a_fact_changes_the_next_generation_until_it_is_forgotten(tenant: Tenant
     assert edited["in_scope"]
     assert edited["fact_ids"] == [written["results"][0]["id"]]
     forgotten = tenant.forget(prompts=[CAPITAL])
-    assert forgotten["results"] == [{"id": written["results"][0]["id"], "status": "erased"}]
+    assert outcomes(forgotten) == [(written["results"][0]["id"], "erased")]
     assert forgotten["version"] == written["version"] + 1
     after = tenant.generate(CAPITAL)
     assert after["text"] == before
@@ -151,7 +151,7 @@ def test_one_fact_is_shown_and_erased(tenant: Tenant) -> None:
     fact = ok(tenant.client.get(path))
     assert (fact["prompt"], fact["target"]) == (CAPITAL, "Lyon")
     assert fact["metadata"] == {"source": ["x", {"y": 1.5}]}
-    assert ok(tenant.client.delete(path))["results"] == [{"id": "a.b:c-1", "status": "erased"}]
+    assert outcomes(ok(tenant.client.delete(path))) == [("a.b:c-1", "erased")]
     error(tenant.client.get(path), 404, "fact_not_found")
     error(tenant.client.delete(path), 404, "fact_not_found")
 
@@ -173,7 +173,7 @@ def test_suppression_is_listed_apart_and_reversible(tenant: Tenant) -> None:
 
 def test_suppressing_what_is_not_there_changes_nothing(tenant: Tenant) -> None:
     reply = tenant.forget(ids=["nobody"], mode="suppress")
-    assert reply == {"version": 0, "results": [{"id": "nobody", "status": "not_found"}]}
+    assert (reply["version"], outcomes(reply)) == (0, [("nobody", "not_found")])
 
 
 def test_a_write_makes_no_tenant(tenant: Tenant) -> None:

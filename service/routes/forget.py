@@ -1,0 +1,171 @@
+"""Forget facts: erase them, with proof, or suppress what the base model knows of a cue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast
+
+from memory_store.errors import FactNotFound
+from memory_store.store import Change, ChangeRequest, Fact, Record
+from service.engine.protocol import EngineError, FactText, FactTooLong
+from service.errors import FactRefused
+from service.resources import Service
+from service.routes.common import (
+    IdempotencyKey,
+    Running,
+    Writer,
+    change_request,
+    check_room,
+    protected,
+)
+from service.schemas import ForgetReply, ForgetRequest, ForgetResult, ReceiptOut
+
+router = protected("memory", "/v1/tenants/{tenant}")
+SUPPRESSED = "unknown"  # what a suppressed cue is stored with
+BATCH = 64  # records fetched, and cues read, at a time
+
+
+@router.post("/forget")
+async def forget(
+    tenant: Writer,
+    body: ForgetRequest,
+    service: Running,
+    idempotency_key: IdempotencyKey = None,
+) -> ForgetReply:
+    """Erase facts: nothing of them is left. Or suppress what the base model knows of a cue."""
+    request = change_request(body, "forget", idempotency_key)
+    if body.mode == "suppress":
+        return await _suppress(service, tenant, body, request)
+    return await erase(service, tenant, body.ids, body.prompts, request)
+
+
+async def erase(
+    service: Service,
+    tenant: str,
+    ids: Sequence[str],
+    prompts: Sequence[str],
+    request: ChangeRequest,
+) -> ForgetReply:
+    """Erase by id and by cue, ids first in the reply."""
+    records = await records_of(service, tenant, ids)
+    cues = [cue_of(records[id]) if id in records else None for id in ids] + list(prompts)
+    before = await _confidences(service, tenant, cues)
+    with service.timed("forget"):
+        change = await service.store.forget(tenant, request, ids=ids, cues=prompts)
+    after = await _confidences(service, tenant, cues)
+    results = [
+        ForgetResult(
+            id=row.id,
+            status=cast(Literal["erased", "not_found"], row.status),
+            confidence_before=before[i] if row.status == "erased" else None,
+            confidence_after=after[i] if row.status == "erased" else None,
+        )
+        for i, row in enumerate(change.results)
+    ]
+    receipt = await account_for(service, tenant, change)
+    return ForgetReply(version=change.version, results=results, receipt=receipt)
+
+
+async def account_for(
+    service: Service, tenant: str, change: Change, *, document: bool = False
+) -> ReceiptOut | None:
+    """Counts, audits and signs an erasure; None where nothing was erased or nothing can sign."""
+    erased = [row.id for row in change.results if row.status == "erased"]
+    if not erased:
+        return None
+    before = change.version - 1
+    if not change.replayed:
+        service.metrics.facts_forgotten.inc(len(erased))
+        action: Literal["document.erase", "erase"] = "document.erase" if document else "erase"
+        await service.audit.note(action, tenant, erased, before, change.version)
+    if service.signer is None:
+        return None
+    receipt = service.signer.sign(tenant, erased, before, change.version)
+    return ReceiptOut(payload=receipt.payload, signature=receipt.signature, key_id=receipt.key_id)
+
+
+async def _confidences(
+    service: Service, tenant: str, cues: Sequence[str | None]
+) -> list[float | None]:
+    """How sure the gate is that each cue asks for a stored fact; None where it cannot be asked.
+
+    A full queue or a long cue must not keep anyone from forgetting.
+    """
+    asked = [cue for cue in cues if cue]
+    found: list[float | None] = []
+    memory = await service.store.memory(tenant)
+    for i in range(0, len(asked), BATCH):
+        part = asked[i : i + BATCH]
+        try:
+            found += [r.confidence for r in await service.engine.read(memory, part)]
+        except EngineError:
+            found += [None] * len(part)
+    answers = iter(found)
+    return [next(answers) if cue else None for cue in cues]
+
+
+async def _suppress(
+    service: Service, tenant: str, body: ForgetRequest, request: ChangeRequest
+) -> ForgetReply:
+    """Store each cue with the value "unknown"; an id stands for the cue of its fact."""
+    records = await records_of(service, tenant, body.ids)
+    known = [id for id in body.ids if id in records]
+    named: list[tuple[str | None, str]] = [(id, cue_of(records[id])) for id in known]
+    named += [(None, prompt) for prompt in body.prompts]
+    missing = [ForgetResult(id=id, status="not_found") for id in body.ids if id not in records]
+    if not named:
+        return ForgetReply(version=(await service.store.tenant(tenant)).version, results=missing)
+    facts = await _suppressions(service, named)
+    await check_room(service, tenant, facts)
+    with service.timed("suppress"):
+        change = await service.store.write(tenant, facts, request)
+    ids = [row.id for row in change.results]
+    if not change.replayed:
+        await service.audit.note("suppress", tenant, ids, change.version - 1, change.version)
+    done = iter([ForgetResult(id=id, status="suppressed") for id in ids])
+    left = iter(missing)
+    results = [next(done) if id in records else next(left) for id in body.ids]
+    return ForgetReply(version=change.version, results=[*results, *done])
+
+
+async def _suppressions(service: Service, named: Sequence[tuple[str | None, str]]) -> list[Fact]:
+    try:
+        encoded = await service.engine.encode([FactText(cue, SUPPRESSED) for _, cue in named])
+    except FactTooLong as exc:
+        raise FactRefused(str(exc), param="prompts") from None
+    return [
+        Fact(
+            cue=code.cue,
+            address=code.address,
+            latent=code.latent,
+            id=id,
+            kind="suppression",
+            prompt=cue,
+            target=SUPPRESSED,
+        )
+        for (id, cue), code in zip(named, encoded, strict=True)
+    ]
+
+
+def cue_of(record: Record) -> str:
+    """The text whose address a fact has."""
+    return record.prompt or record.text or ""
+
+
+async def records_of(service: Service, tenant: str, ids: Iterable[str]) -> dict[str, Record]:
+    """The records of those ids that there are."""
+    wanted = list(dict.fromkeys(ids))
+    found: dict[str, Record] = {}
+    for i in range(0, len(wanted), BATCH):
+        part = wanted[i : i + BATCH]
+        records = await asyncio.gather(*(_record(service, tenant, id) for id in part))
+        found |= {record.id: record for record in records if record is not None}
+    return found
+
+
+async def _record(service: Service, tenant: str, id: str) -> Record | None:
+    try:
+        return await service.store.record(tenant, id)
+    except FactNotFound:
+        return None
