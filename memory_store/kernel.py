@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memory_store.blocks import Block
 from memory_store.fixed import FixedState
 from memory_store.pages import STATES, Rows
-from memory_store.search import Candidates, Page, best_rows, canonical
+from memory_store.search import Candidates, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
 
 BUCKETS: Final = (8, 16, 32)  # then the params' own m
@@ -33,7 +34,7 @@ class TenantView(Protocol):
     @property
     def params(self) -> ReadParams: ...
     @property
-    def pages(self) -> Sequence[Page]: ...
+    def blocks(self) -> Sequence[Block]: ...
     @property
     def fixed(self) -> FixedState | None:
         """The state of policy `fixed`; None under `grow`."""
@@ -62,7 +63,8 @@ def solve(
     """w = κ(q, U)(κ(U, U) + λI)⁻¹, z_r = w M and v = 1 - w κ(U, q), where `mask` is set.
 
     kernel (B, m, m), to_query (B, m), latents (B, m, C), mask (B, m) → w (B, m), z_r (B, C),
-    v (B,) in [0, 1], all float64. Padded rows become rows of the identity and get weight 0.
+    v (B,) in [0, 1], all float64. Padded rows become rows of the identity and get weight 0; their
+    latents are zeros.
     """
     eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
     both = mask[:, :, None] & mask[:, None, :]  # (B, m, m)
@@ -70,7 +72,7 @@ def solve(
     rhs = torch.where(mask, to_query, 0)  # (B, m)
     factor = torch.linalg.cholesky(system)
     weights = torch.cholesky_solve(rhs[:, :, None], factor).squeeze(-1)  # (B, m)
-    readout = torch.einsum("bm,bmc->bc", weights, torch.where(mask[:, :, None], latents, 0))
+    readout = torch.bmm(weights[:, None, :], latents).squeeze(1)  # (B, C)
     variance = (1 - (weights * rhs).sum(-1)).clamp(0, 1)
     return weights, readout, variance
 
@@ -86,7 +88,7 @@ def read_many(
     for view, batch in zip(views, queries, strict=True):
         if batch.ndim != 2 or batch.shape[1] != view.spec.address_dim:
             raise ValueError(f"queries must have shape (Q, {view.spec.address_dim})")
-        best = best_rows(view.pages, canonical(batch), view.params.candidates, view.now)
+        best = best_rows(view.blocks, canonical(batch), view.params.candidates, view.now)
         found += [(view, candidates) for candidates in best]
     answers = _answers(found, device)
     readouts, start = [], 0
@@ -143,8 +145,8 @@ def _solve_bucket(
     found: Sequence[Candidates], size: int, params: ReadParams, device: str
 ) -> list[Answer]:
     d, c = found[0].rows["key"].shape[1], found[0].rows["latent"].shape[1]
-    keys = np.zeros((len(found), size, d))  # (B, m, d)
-    latents = np.zeros((len(found), size, c))  # (B, m, C)
+    keys = np.zeros((len(found), size, d), np.float16)  # (B, m, d)
+    latents = np.zeros((len(found), size, c), np.float16)  # (B, m, C)
     cosines = np.zeros((len(found), size))  # (B, m)
     mask = np.zeros((len(found), size), np.bool_)  # (B, m)
     for b, candidates in enumerate(found):
@@ -152,9 +154,9 @@ def _solve_bucket(
         keys[b, :n], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
         cosines[b, :n], mask[b, :n] = candidates.cosines, True
     occupied = torch.from_numpy(mask).to(device)
-    kernel = gram(torch.from_numpy(keys).to(device), params.beta)  # (B, m, m)
+    kernel = gram(torch.from_numpy(keys).to(device).double(), params.beta)  # (B, m, m)
     to_query = torch.exp(params.beta * (torch.from_numpy(cosines).to(device) - 1))
-    values = torch.from_numpy(latents).to(device)
+    values = torch.from_numpy(latents).to(device).double()
     weights, readout, variance = solve(kernel, to_query, values, occupied, params.ridge)
     solved = (weights.cpu().numpy(), readout.float().cpu().numpy(), variance.tolist())
     return [_answer(f, w, z, v) for f, w, z, v in zip(found, *solved, strict=True)]

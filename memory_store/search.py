@@ -11,29 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from memory_store.pages import K, Rows, live
+from memory_store.blocks import PAGES, Block
+from memory_store.pages import K, Rows
 from memory_store.store import Float32
 
 Float64 = NDArray[np.float64]
 GRID: Final = 2.0**24
-CHUNK: Final = 1 << 26  # scores held at once
-
-
-class Page(Protocol):
-    """K slots as the search sees them."""
-
-    @property
-    def rows(self) -> Rows: ...
-    @property
-    def unit(self) -> Float32:
-        """Addresses of unit length, (K, d)."""
-        ...
+QUERIES: Final = 64  # searched at once
+NO_SCORE: Final = np.float32(-2)  # below every cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +64,86 @@ def cosines(query: Float64, rows: Rows) -> Float64:
     return result
 
 
-def best_rows(pages: Sequence[Page], queries: Float64, m: int, now: float) -> list[Candidates]:
+def best_rows(blocks: Sequence[Block], queries: Float64, m: int, now: float) -> list[Candidates]:
     """The m best live rows for each query (Q, d)."""
-    alive = [np.flatnonzero(live(page.rows, now)) for page in pages]
-    slots = np.concatenate([np.zeros(0, np.int64), *(i + n * K for n, i in enumerate(alive))])
-    step = max(1, CHUNK // max(1, len(slots)))
+    if not blocks:
+        nothing = Candidates(np.zeros(0, np.int64), np.zeros(0, "V1"), np.zeros(0))
+        return [nothing] * len(queries)
     found: list[Candidates] = []
-    for start in range(0, len(queries), step):
-        part = queries[start : start + step]
-        scores = _scores(pages, alive, part)
-        found += [_exact(pages, slots, scores[i], part[i], m) for i in range(len(part))]
+    for start in range(0, len(queries), QUERIES):
+        part = queries[start : start + QUERIES]
+        survivors = _survivors(blocks, part, m, now)
+        found += [_exact(blocks, slots, q, m) for slots, q in zip(survivors, part, strict=True)]
     return found
 
 
-def _scores(
-    pages: Sequence[Page], alive: Sequence[NDArray[np.intp]], queries: Float64
-) -> torch.Tensor:
-    """Approximate cosines of all live rows, (Q, N), each within `bound` of the exact one."""
+def _survivors(
+    blocks: Sequence[Block], queries: Float64, m: int, now: float
+) -> list[NDArray[np.int64]]:
+    """For each query the slots of all rows that can be among its m best.
+
+    A row is out once m rows are known to be better: their approximate scores exceed its own by
+    twice the bound. What is known sharpens at the 1st, 2nd, 4th, 8th ... block.
+    """
     narrow = torch.from_numpy(queries.astype(np.float32))  # (Q, d)
-    parts = [
-        narrow @ torch.from_numpy(page.unit if len(rows) == K else page.unit[rows]).T
-        for page, rows in zip(pages, alive, strict=True)
-    ]
-    return torch.cat([torch.zeros(len(queries), 0), *parts], dim=1)
+    count, margin = len(queries), 2 * bound(queries.shape[1])
+    floor: Float32 = np.full(count, -np.inf, np.float32)
+    hits: list[Hits] = []
+    for n, block in enumerate(blocks):
+        scores = block.scores(narrow, now)  # (R, Q)
+        if n == 0 and len(scores) > m:
+            best = torch.from_numpy(scores).T.contiguous().topk(m).values[:, -1].numpy()
+            floor = (best - margin).astype(np.float32)
+        flat = np.flatnonzero((scores >= np.maximum(floor, NO_SCORE)).ravel())
+        rows, which = np.divmod(flat, count)
+        hits.append(Hits(which, rows + n * PAGES * K, scores.ravel()[flat]))
+        if n & (n - 1) == 0:
+            hits = [Hits.joined(hits)]
+            floor = np.maximum(floor, hits[0].best(count, m) - np.float32(margin))
+    joined = Hits.joined(hits)
+    floor = np.maximum(floor, joined.best(count, m) - np.float32(margin))
+    return joined.by_query(count, floor)
 
 
-def _exact(
-    pages: Sequence[Page], slots: NDArray[np.int64], scores: torch.Tensor, query: Float64, m: int
-) -> Candidates:
-    """Keep every row that can be among the m best, score those exactly, sort canonically."""
-    if len(slots) > m:
-        threshold = scores.topk(m).values[-1] - 2 * bound(len(query))
-        slots = slots[torch.nonzero(scores >= threshold).squeeze(1).numpy()]
-    if not len(slots):
-        return Candidates(slots, np.zeros(0, "V1"), np.zeros(0))
-    rows = np.empty(len(slots), pages[0].rows.dtype)
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Rows that may be among the best: hit i is row `slots[i]` for query `which[i]`."""
+
+    which: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    scores: Float32
+
+    @classmethod
+    def joined(cls, parts: Sequence[Hits]) -> Hits:
+        """All hits, ordered by query."""
+        which = np.concatenate([part.which for part in parts])
+        order = np.argsort(which, kind="stable")
+        slots = np.concatenate([part.slots for part in parts])[order]
+        scores = np.concatenate([part.scores for part in parts])[order]
+        return cls(which[order], slots, scores)
+
+    def best(self, count: int, m: int) -> Float32:
+        """The m-th best score of each query, -inf where there are fewer, (count,)."""
+        parts = np.split(self.scores, self._ends(count))
+        return np.array(
+            [np.partition(s, -m)[-m] if len(s) >= m else -np.inf for s in parts], np.float32
+        )
+
+    def by_query(self, count: int, floor: Float32) -> list[NDArray[np.int64]]:
+        keep = self.scores >= floor[self.which]
+        ends = np.searchsorted(self.which[keep], np.arange(1, count))
+        return list(np.split(self.slots[keep], ends))
+
+    def _ends(self, count: int) -> NDArray[np.intp]:
+        return np.searchsorted(self.which, np.arange(1, count))
+
+
+def _exact(blocks: Sequence[Block], slots: NDArray[np.int64], query: Float64, m: int) -> Candidates:
+    """Score rows exactly, sort them canonically, keep m."""
+    rows = np.empty(len(slots), blocks[0].pages[0].rows.dtype)
     for i, slot in enumerate(slots.tolist()):
-        rows[i] = pages[slot // K].rows[slot % K]
+        page = slot // K
+        rows[i] = blocks[page // PAGES].pages[page % PAGES].rows[slot % K]
     exact = cosines(query, rows)
     order = _order(exact, rows)[:m]
     return Candidates(slots[order], rows[order], exact[order])

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from memory_store import kernel
+from memory_store.blocks import Block, Blocks
 from memory_store.fixed import FixedState
-from memory_store.pages import FREE, K, Layout, Rows, unit_keys
+from memory_store.pages import FREE, K, Layout, Rows
 from memory_store.plan import Plan
 from memory_store.rows import check, pack
 from memory_store.store import Fact, Float32, MemorySpec, Policy, Readout, ReadParams, TenantInfo
@@ -23,18 +23,15 @@ from memory_store.store import Fact, Float32, MemorySpec, Policy, Readout, ReadP
 LOCAL = TenantInfo("local", "grow", "local", 0, "", "", 0, 0, 0, 0, 0, 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CachedPage:
-    """A page as stored, and its addresses as the search wants them."""
+    """A page as stored. Not a value: two pages are the same only if they are one object."""
 
     rows: Rows  # (K,), read-only
 
-    @cached_property
-    def unit(self) -> Float32:  # (K, d)
-        return unit_keys(self.rows)
-
     @property
     def nbytes(self) -> int:
+        """With its share of a block."""
         return self.rows.nbytes + 4 * self.rows["key"].size
 
 
@@ -48,11 +45,16 @@ class View:
     pages: tuple[CachedPage, ...]
     fixed: FixedState | None = None
     stale: bool = False
+    index: Blocks = field(default_factory=Blocks, compare=False, repr=False)
     clock: float | None = None  # a fixed time, for those who need one; else the wall's
 
     @property
     def now(self) -> float:
         return time.time() if self.clock is None else self.clock
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self.index.of(self.pages)
 
     @property
     def nbytes(self) -> int:
