@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "write": "cli.facts:write_app",
     "ask": "cli.facts:ask_app",
     "forget": "cli.facts:forget_app",
+    "snapshot": "cli.snapshot:app",
     "tenants": "cli.tenants:app",
     "keys": "cli.keys:app",
     "verify-receipt": "cli.receipts:app",

@@ -34,6 +34,7 @@ from service.routes import (
     keys,
     memory,
     openai,
+    snapshot,
     tenants,
 )
 from service.schemas import ErrorReply
@@ -57,6 +58,7 @@ ROUTERS = [
     generation.router,
     openai.router,
     tenants.router,
+    snapshot.router,
     keys.router,
     audit.router,
     health.router,

@@ -134,6 +134,7 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
         "another text is stored, or being stored, under this id",
     ),
     store.InvalidFact: (422, "invalid_request", "a fact cannot be stored"),
+    store.SnapshotInvalid: (422, "snapshot_invalid", "the file is no sound snapshot"),
     store.VersionConflict: (409, "version_conflict", "the memory has another version"),
     store.QuotaExceeded: (409, "quota_exceeded", "the tenant's quota is used up"),
     store.PolicyFixed: (409, "policy_fixed", "the policy is fixed after the first write"),
@@ -172,6 +173,7 @@ SPOKEN = (
     engine.EngineError,
     store.PageCorrupt,
     store.QuotaExceeded,
+    store.SnapshotInvalid,
     store.VersionConflict,
 )
 

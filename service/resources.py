@@ -70,8 +70,11 @@ class Service:
 
     def body_limit(self, path: str) -> int:
         """Bytes that a body under this path may have."""
-        if path.startswith("/v1/tenants/") and path.endswith("/documents"):
-            return self.settings.document_bytes
+        if path.startswith("/v1/tenants/"):
+            if path.endswith("/documents"):
+                return self.settings.document_bytes
+            if path.endswith("/snapshot"):
+                return self.settings.snapshot_bytes
         return self.settings.body_bytes
 
     @contextlib.contextmanager

@@ -63,6 +63,11 @@ class TenantReply(Reply):
     created_at: Seconds
 
 
+class SnapshotReply(Reply):
+    version: Version
+    facts: Annotated[int, Field(description="Rows of every kind.")]
+
+
 class TenantsReply(Reply):
     tenants: list[str]
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
 
     # Limits
     body_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
+    snapshot_bytes: Annotated[int, Field(ge=1024)] = 16 << 30
     document_bytes: Annotated[int, Field(ge=1024)] = 32 << 20
 
     # The model

@@ -15,7 +15,7 @@ from service.schemas import ID_PATTERN, FactOut, FactsReply, ForgetReply, Forget
 router = protected("facts", "/v1/tenants/{tenant}/facts")
 FactPath = Annotated[str, Path(pattern=ID_PATTERN, description="The fact's id.")]
 Cursor = Annotated[
-    str | None, Query(pattern=r"^[0-9]{1,18}$", description="`next_cursor` of the page before.")
+    str | None, Query(pattern=r"^[0-9]{1,9}$", description="`next_cursor` of the page before.")
 ]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
