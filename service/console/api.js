@@ -1,6 +1,7 @@
 // The service over HTTP: the key of this tab, replies, errors and streams.
 
 const KEY = "larimar.key";
+const TENANT = "larimar.tenant";
 
 export class ApiError extends Error {
   constructor(status, error) {
@@ -14,14 +15,24 @@ export const key = {
   set: (value) => sessionStorage.setItem(KEY, value),
   clear: () => sessionStorage.removeItem(KEY),
 
-  /** Takes the key out of the address, so that neither history nor a copied link holds it. */
-  fromAddress() {
-    const given = new URLSearchParams(location.hash.slice(1));
-    if (!given.get("key")) return;
-    key.set(given.get("key"));
-    history.replaceState(null, "", location.pathname + location.search);
-  },
 };
+
+/** The tenant that this tab opened last. */
+export const lastTenant = {
+  get: () => sessionStorage.getItem(TENANT),
+  set: (name) => sessionStorage.setItem(TENANT, name),
+};
+
+/**
+ * Takes `#key=…&tenant=…` out of the address, so that neither history nor a copied link holds
+ * the key.
+ */
+export function fromAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (given.get("key")) key.set(given.get("key"));
+  if (given.get("tenant")) lastTenant.set(given.get("tenant"));
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+}
 
 /** The address of a call, which a proxy may have put below a prefix. */
 export const address = (path) => new URL("." + path, location.href).href;

@@ -1,12 +1,13 @@
 // Ask: the base model and the edited one answer side by side, beside what the memory read.
 
 import { call, events } from "./api.js";
-import { $, el, onSubmit, plural } from "./dom.js";
+import { $, el, notice, onSubmit, plural } from "./dom.js";
 import { literal, show } from "./snippets.js";
 import { changed, path, state } from "./state.js";
 
 const ROWS = 64; // the most that a read names
 const LISTED = 5;
+const LEAST = 0.0005; // less is shown as zero
 
 export function start() {
   onSubmit("ask-form", ask);
@@ -66,7 +67,7 @@ async function answer(pane, body) {
 async function read(prompt) {
   const reply = await call("POST", path("/read"), { queries: [prompt], top_k: ROWS });
   const [result] = reply.results;
-  state.weights = new Map(result.matches.map((match) => [match.id, match.weight]));
+  state.read = new Map(result.matches.map((match) => [match.id, match]));
   $("verdict").hidden = false;
   $("scope").textContent = result.in_scope ? "in scope" : "out of scope";
   $("scope").classList.toggle("in", result.in_scope);
@@ -74,10 +75,11 @@ async function read(prompt) {
   $("confidence-text").textContent = `${(result.confidence * 100).toFixed(1)} %`;
   $("decoded").hidden = !result.text;
   $("decoded-text").textContent = result.text;
-  const rows = result.matches.slice(0, LISTED);
+  const rows = result.matches.filter(({ weight }) => Math.abs(weight) >= LEAST).slice(0, LISTED);
   $("matches").replaceChildren(...rows.map(match));
   $("matches-none").hidden = rows.length > 0;
   $("matches-none").textContent = "No row is near enough to be read.";
+  if (reply.stale) notice("The store is away: this is the memory as it was last seen.", true);
   changed();
 }
 

@@ -1,6 +1,6 @@
 // The console: who is in, which tenant is open, light or dark. The panes are in their own files.
 
-import { call, key } from "./api.js";
+import { call, fromAddress, key, lastTenant } from "./api.js";
 import * as ask from "./ask.js";
 import * as documents from "./documents.js";
 import { $, busy, el, notice, onSubmit } from "./dom.js";
@@ -8,8 +8,6 @@ import * as facts from "./facts.js";
 import * as picture from "./picture.js";
 import * as snippets from "./snippets.js";
 import { onChange, refresh, state } from "./state.js";
-
-const TENANT = "larimar.tenant";
 
 /** Finds out whether the key is good, and opens the tenant that was open. */
 async function enter() {
@@ -24,7 +22,7 @@ async function enter() {
   $("tenant-form").hidden = false;
   $("leave").hidden = !key.get();
   $("tenants").replaceChildren(...names.map(option));
-  const last = sessionStorage.getItem(TENANT);
+  const last = lastTenant.get();
   const name = last ?? (names.includes("default") ? "default" : names[0]);
   if (name) await open(name);
   else $("tenant").focus();
@@ -46,7 +44,7 @@ function option(name) {
 
 async function open(name) {
   Object.assign(state, {
-    tenant: name, info: null, facts: new Map(), changed: new Set(), weights: new Map(),
+    tenant: name, info: null, facts: new Map(), changed: new Set(), read: new Map(),
   });
   $("tenant").value = name;
   $("make-tenant").hidden = true;
@@ -58,7 +56,7 @@ async function open(name) {
     $("make-tenant").hidden = error.code !== "tenant_not_found";
     throw error;
   }
-  sessionStorage.setItem(TENANT, name);
+  lastTenant.set(name);
   $("work").hidden = false;
   $("counts").hidden = false;
   notice("");
@@ -130,5 +128,5 @@ $("leave").addEventListener("click", () => {
   gate("");
   notice("The key is forgotten.");
 });
-key.fromAddress();
+fromAddress();
 busy(document.body, enter);

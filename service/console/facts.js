@@ -19,6 +19,7 @@ export function start() {
     const facts = parse($("lines").value);
     for (let i = 0; i < facts.length; i += A_CALL) await write(facts.slice(i, i + A_CALL));
     $("many-form").reset();
+    $("many").open = false;
   });
   takesFiles($("lines"), $("lines-file"));
   $("write-code").addEventListener("click", () => {

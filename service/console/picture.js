@@ -8,26 +8,30 @@ export function start() {
 }
 
 function draw() {
-  const facts = [...state.facts.values()].reverse(); // oldest first, so that rows keep their place
-  const strongest = Math.max(...[...state.weights.values()].map(Math.abs), 1e-9);
-  $("map").replaceChildren(...facts.map((fact) => cell(fact, strongest)));
-  const read = facts.filter((fact) => state.weights.has(fact.id)).length;
-  const fresh = facts.filter((fact) => state.changed.has(fact.id)).length;
-  const said = `${plural(total(), "row")}: ${read} read for the last question, ` +
+  // Oldest first, so that rows keep their place; then what was read beyond the loaded page.
+  const facts = [...state.facts.values()].reverse();
+  const beyond = [...state.read.values()].filter(({ id }) => !state.facts.has(id));
+  const rows = [...facts, ...beyond];
+  const strongest = Math.max(...[...state.read.values()].map(({ weight }) => Math.abs(weight)), 1e-9);
+  $("map").replaceChildren(...rows.map((row) => cell(row, strongest)));
+
+  const fresh = facts.filter(({ id }) => state.changed.has(id)).length;
+  const hidden = Math.max(total() - rows.length, 0);
+  const said = `${plural(total(), "row")}: ${state.read.size} read for the last question, ` +
     `${fresh} changed by the last write`;
   $("map").setAttribute("aria-label", said);
-  const hidden = total() - facts.length;
-  $("map-foot").textContent = said + (hidden > 0 ? `; ${hidden.toLocaleString("en")} not shown` : "");
+  $("map-foot").textContent = said + (hidden ? `; ${hidden.toLocaleString("en")} not shown` : "");
 }
 
-function cell(fact, strongest) {
+function cell(row, strongest) {
   const node = el("i", "cell");
-  const weight = state.weights.get(fact.id);
-  node.title = sentence(fact) + (weight === undefined ? "" : ` · weight ${weight.toFixed(3)}`);
-  if (weight !== undefined) {
+  const match = state.read.get(row.id);
+  node.title = sentence(row);
+  if (match) {
+    node.title += ` · weight ${match.weight.toFixed(3)}`;
     node.classList.add("read");
-    node.style.setProperty("--weight", Math.abs(weight) / strongest);
+    node.style.setProperty("--weight", Math.abs(match.weight) / strongest);
   }
-  if (state.changed.has(fact.id)) node.classList.add("changed");
+  if (state.changed.has(row.id)) node.classList.add("changed");
   return node;
 }

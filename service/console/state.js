@@ -10,7 +10,7 @@ export const state = {
   info: null, // the tenant's reply
   facts: new Map(), // id → fact, newest first
   changed: new Set(), // ids of the last write
-  weights: new Map(), // id → weight in the last answer
+  read: new Map(), // id → the match {id, text, weight} of the last question
 };
 
 export const path = (rest = "") => `/v1/tenants/${state.tenant}${rest}`;
