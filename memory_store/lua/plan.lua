@@ -25,7 +25,8 @@ for i = 7 + n_ids, 6 + n_ids + n_cues do
 end
 
 if n_expired > 0 then
-  local now = redis.call('TIME')[1]
+  local time = redis.call('TIME')
+  local now = string.format('%d.%06d', time[1], time[2])
   local expired = redis.call('ZRANGEBYSCORE', prefix .. 'ttl', '-inf', now, 'LIMIT', 0, n_expired)
   for _, id in ipairs(expired) do look_up(id) end
 end
