@@ -8,6 +8,8 @@ from typing import cast
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from larimar_client import AsyncLarimar, Larimar, Retry, Tenant
 from larimar_client import aio as aio_module
@@ -24,8 +26,16 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     valkey = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    receipts = tmp_path_factory.mktemp("receipts") / "receipt.pem"
+    receipts.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
     try:
-        with listening(settings(valkey.start()), FakeEngine()) as one:
+        with listening(settings(valkey.start(), receipt_key_file=receipts), FakeEngine()) as one:
             yield one
     finally:
         valkey.stop()

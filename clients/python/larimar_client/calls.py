@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from larimar_client import models
-from larimar_client.models import FactInput, Memory, Policy, Scope, decode
+from larimar_client.models import FactInput, Memory, Policy, QuotaInput, Scope, decode
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -31,6 +32,7 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    file: Path | None = None  # sent as the body, in pieces
 
 
 def reply(kind: type[M]) -> Callable[[Any], M]:
@@ -81,7 +83,7 @@ def read(
 ) -> Call[models.ReadReply]:
     """What the memory reads out for queries, without generating."""
     body = _given(queries=_list(queries), top_k=top_k)
-    return Call("POST", _tenant(tenant, "/read"), reply(models.ReadReply), body)
+    return Call("POST", tenant_path(tenant, "/read"), reply(models.ReadReply), body)
 
 
 def generate(
@@ -107,7 +109,7 @@ def generate(
         seed=seed,
         memory=memory,
     )
-    return Call("POST", _tenant(tenant, "/generate"), reply(models.GenerateReply), body)
+    return Call("POST", tenant_path(tenant, "/generate"), reply(models.GenerateReply), body)
 
 
 def score(
@@ -116,7 +118,7 @@ def score(
     """Log-probabilities of targets as continuations of a prompt."""
     items = [{"prompt": prompt, "targets": list(targets)}]
     body = _given(items=items, memory=memory)
-    return Call("POST", _tenant(tenant, "/score"), reply(models.ScoreReply), body)
+    return Call("POST", tenant_path(tenant, "/score"), reply(models.ScoreReply), body)
 
 
 def facts_page(
@@ -124,12 +126,12 @@ def facts_page(
 ) -> Call[models.FactsPage]:
     """A page of at most 500 facts; `next_cursor` asks for the next."""
     params = _given(cursor=cursor, limit=limit)
-    return Call("GET", _tenant(tenant, "/facts"), reply(models.FactsPage), params=params)
+    return Call("GET", tenant_path(tenant, "/facts"), reply(models.FactsPage), params=params)
 
 
 def fact(tenant: str, id: str) -> Call[models.StoredFact]:
     """One fact. Raises FactNotFound."""
-    return Call("GET", _tenant(tenant, f"/facts/{_segment(id)}"), reply(models.StoredFact))
+    return Call("GET", tenant_path(tenant, f"/facts/{_segment(id)}"), reply(models.StoredFact))
 
 
 def add_document(tenant: str, text: str, *, id: str | None = None) -> Call[models.Progress]:
@@ -139,17 +141,17 @@ def add_document(tenant: str, text: str, *, id: str | None = None) -> Call[model
     text.
     """
     body = _given(text=text, id=id)
-    return Call("POST", _tenant(tenant, "/documents"), reply(models.Progress), body)
+    return Call("POST", tenant_path(tenant, "/documents"), reply(models.Progress), body)
 
 
 def documents(tenant: str) -> Call[models.DocumentList]:
     """All documents."""
-    return Call("GET", _tenant(tenant, "/documents"), reply(models.DocumentList))
+    return Call("GET", tenant_path(tenant, "/documents"), reply(models.DocumentList))
 
 
 def document(tenant: str, id: str) -> Call[models.Document]:
     """How far a document has come. Raises DocumentNotFound."""
-    return Call("GET", _tenant(tenant, f"/documents/{_segment(id)}"), reply(models.Document))
+    return Call("GET", tenant_path(tenant, f"/documents/{_segment(id)}"), reply(models.Document))
 
 
 def delete_document(
@@ -162,7 +164,22 @@ def delete_document(
 
 def info(tenant: str) -> Call[models.TenantInfo]:
     """Policy, quota, counts, bytes and version."""
-    return Call("GET", _tenant(tenant), reply(models.TenantInfo))
+    return Call("GET", tenant_path(tenant), reply(models.TenantInfo))
+
+
+def usage(tenant: str) -> Call[models.TenantUsage]:
+    """What is used of each quota; rates are of the current minute."""
+    return Call("GET", tenant_path(tenant, "/usage"), reply(models.TenantUsage))
+
+
+def restore(
+    tenant: str, snapshot: Path, *, idempotency_key: str | None = None
+) -> Call[models.Restored]:
+    """Replace everything the tenant holds by a snapshot's file, or nothing. SnapshotInvalid."""
+    parse = reply(models.Restored)
+    call = _change(tenant, "PUT", "/snapshot", parse, key=idempotency_key)
+    headers = {**call.headers, "Content-Type": "application/octet-stream"}
+    return replace(call, headers=headers, file=snapshot)
 
 
 # --- tenants and keys ---------------------------------------------------------------------------
@@ -174,18 +191,17 @@ def tenants() -> Call[models.TenantNames]:
 
 
 def put_tenant(
-    tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None
+    tenant: str, *, policy: Policy | None = None, quota: QuotaInput | None = None
 ) -> Call[models.TenantInfo]:
     """Make a tenant, or change its quota. The policy is fixed after the first write."""
-    quota = {} if quota_facts is None else {"facts": quota_facts}
     body = _given(policy=policy, quota=quota)
-    return Call("PUT", _tenant(tenant), reply(models.TenantInfo), body)
+    return Call("PUT", tenant_path(tenant), reply(models.TenantInfo), body)
 
 
 def delete_tenant(tenant: str) -> Call[None]:
     """Erase the tenant and everything in it."""
     # Not repeated after a broken connection: the second attempt would find nothing, and say so.
-    return Call("DELETE", _tenant(tenant), nothing, repeatable=False)
+    return Call("DELETE", tenant_path(tenant), nothing, repeatable=False)
 
 
 def keys() -> Call[models.KeyList]:
@@ -215,6 +231,17 @@ def delete_key(id: str) -> Call[None]:
     return Call("DELETE", f"/v1/keys/{_segment(id)}", nothing, repeatable=False)
 
 
+def audit_page(*, after: str | None = None, limit: int = 1000) -> Call[models.AuditPage]:
+    """A page of the audit log, the oldest first; `next_after` asks for the next."""
+    params = _given(after=after, limit=limit)
+    return Call("GET", "/v1/audit", reply(models.AuditPage), params=params)
+
+
+def receipt_key() -> Call[models.ReceiptKey]:
+    """The public key that receipts are checked with. Raises NoReceipts."""
+    return Call("GET", "/v1/receipt-key", reply(models.ReceiptKey))
+
+
 # ------------------------------------------------------------------------------------------------
 
 
@@ -228,10 +255,11 @@ def _change(
 ) -> Call[M]:
     """A write. Its key is drawn here, once, so that every attempt carries the same."""
     headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-    return Call(method, _tenant(tenant, rest), parse, body, headers=headers)
+    return Call(method, tenant_path(tenant, rest), parse, body, headers=headers)
 
 
-def _tenant(name: str, rest: str = "") -> str:
+def tenant_path(name: str, rest: str = "") -> str:
+    """The path of a tenant, and what comes below it."""
     return f"/v1/tenants/{_segment(name)}{rest}"
 
 

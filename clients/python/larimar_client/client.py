@@ -78,6 +78,8 @@ class Larimar:
     create_key = _of_service(calls.create_key)
     rotate_key = _of_service(calls.rotate_key)
     delete_key = _of_service(calls.delete_key)
+    audit_page = _of_service(calls.audit_page)
+    receipt_key = _of_service(calls.receipt_key)
 
     def call(self, call: Call[T]) -> T:
         """Make a call of `larimar_client.calls`. Raises LarimarError."""
@@ -139,7 +141,10 @@ class Tenant:
     document = _of_tenant(calls.document)
     delete_document = _of_tenant(calls.delete_document)
     info = _of_tenant(calls.info)
+    usage = _of_tenant(calls.usage)
+    restore = _of_tenant(calls.restore)
     stream = _stream_of_tenant(streams.generate)
+    snapshot = _stream_of_tenant(streams.snapshot)
     stream_document = _stream_of_tenant(streams.add_document)
 
     def facts(self) -> Iterator[StoredFact]:

@@ -46,14 +46,34 @@ class WriteReply:
 
 @dataclass(frozen=True, slots=True)
 class ForgetResult:
+    """The confidences: that an erased fact's prompt asks for a stored fact, then and now."""
+
     id: str
     status: Literal["erased", "suppressed", "not_found"]
+    confidence_before: float | None = None
+    confidence_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of an erasure: an Ed25519 signature, base64, over the payload's bytes."""
+
+    payload: str
+    signature: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    key_id: str
+    public_key: str  # PEM
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetReply:
     version: int
     results: list[ForgetResult]
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +207,7 @@ class DocumentErased:
     id: str
     chunks: int
     version: int
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +217,45 @@ class Counts:
     chunks: int
 
 
+class QuotaInput(TypedDict, total=False):
+    """What is left out stays as it is."""
+
+    facts: int
+    bytes: int
+    requests_per_minute: int
+    tokens_per_minute: int
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
+    """None is no limit."""
+
     facts: int
+    bytes: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """`used` None: nothing is counted; `quota` None: no limit."""
+
+    used: int | None = None
+    quota: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUsage:
+    facts: Used
+    bytes: Used
+    requests_per_minute: Used
+    tokens_per_minute: Used
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    version: int
+    facts: int  # rows of every kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +295,25 @@ class NewKey:
 @dataclass(frozen=True, slots=True)
 class KeyList:
     keys: list[KeyInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    id: str
+    at: float
+    action: str
+    key_id: str
+    request_id: str
+    ids: list[str]
+    tenant: str | None = None
+    version_before: int | None = None
+    version_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    entries: list[AuditEntry]
+    next_after: str | None = None
 
 
 def decode(kind: type[T], data: Any) -> T:

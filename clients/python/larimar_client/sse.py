@@ -1,7 +1,7 @@
 """Server-sent events, from bytes as they arrive to what a caller sees.
 
-It splits on LF, CR and CRLF alone, as the format says: a general line splitter would also break
-at U+2028, which JSON may carry as it is.
+It splits at LF and CRLF alone: a general line splitter would also break at U+2028, which JSON
+may carry as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from larimar_client import errors
 from larimar_client.errors import UnexpectedReply
 
 T = TypeVar("T")
-_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")  # a last CR may be half of a CRLF
+_LINE_END = re.compile(rb"\r?\n")
 
 
 class EventReader(Generic[T]):

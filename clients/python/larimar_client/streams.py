@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, wraps
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from larimar_client import calls
 from larimar_client.calls import Call
@@ -14,19 +14,23 @@ from larimar_client.sse import EventReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 _ACCEPT = {"Accept": "text/event-stream"}
+
+
+class Reader(Protocol[T_co]):
+    """Turns a reply's bytes into items."""
+
+    def feed(self, chunk: bytes) -> Iterator[T_co]: ...
+    def finish(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class StreamCall(Generic[T]):
-    """A call, and how to read the events of its reply."""
+    """A call, and what reads its reply."""
 
     call: Call[Any]
-    last: str
-    kinds: dict[str, Callable[[Any], T]]
-
-    def reader(self) -> EventReader[T]:
-        return EventReader(self.last, self.kinds)
+    reader: Callable[[], Reader[T]]
 
 
 def _streamed(
@@ -41,7 +45,7 @@ def _streamed(
     def streamed(*args: P.args, **kwargs: P.kwargs) -> StreamCall[T]:
         call = build(*args, **kwargs)
         call = replace(call, body=call.body | body, headers={**call.headers, **_ACCEPT})
-        return StreamCall(call, "done", kinds)
+        return StreamCall(call, lambda: EventReader("done", kinds))
 
     streamed.__doc__ = doc
     return streamed
@@ -71,3 +75,19 @@ add_document = _streamed(
     progress=_progress,
     done=_progress,
 )
+
+
+class _Pieces:
+    """The bytes as they come; HTTP itself notices if some are missing."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
+
+    def finish(self) -> None:
+        """Nothing is left over."""
+
+
+def snapshot(tenant: str) -> StreamCall[bytes]:
+    """Everything the tenant holds, as the pieces of one safetensors file."""
+    call = Call("GET", calls.tenant_path(tenant, "/snapshot"), calls.nothing)
+    return StreamCall(call, _Pieces)

@@ -6,9 +6,10 @@ Nothing here sends anything, so nothing here is written twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from time import time
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from larimar_client.errors import Unreachable
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)  # seconds; a long generation on a CPU takes its time
+PIECE = 1 << 18  # bytes of a file that are read, and sent, at a time
 _BROKEN = (
     httpx.NetworkError,
     httpx.TimeoutException,
@@ -41,13 +43,32 @@ def options(url: str | None, key: str | None, timeout: httpx.Timeout | float) ->
 
 
 def request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+    """A new request: a file is opened again for every attempt."""
+    headers = dict(call.headers)
+    content: Iterator[bytes] | AsyncIterator[bytes] | None = None
+    if call.file is not None:
+        headers["Content-Length"] = str(call.file.stat().st_size)
+        awaited = isinstance(http, httpx.AsyncClient)
+        content = _awaited_pieces(call.file) if awaited else _pieces(call.file)
     return http.build_request(
         call.method,
         call.path,
         json=call.body,
+        content=content,
         params=call.params or None,
-        headers=call.headers,
+        headers=headers,
     )
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+async def _awaited_pieces(path: Path) -> AsyncIterator[bytes]:
+    for piece in _pieces(path):
+        yield piece
 
 
 @contextmanager
