@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -12,6 +13,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="fake",
         help="what answers behind the API: `real` runs the tests marked real_engine on the model",
     )
+
+
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

