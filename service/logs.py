@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line, or colours on a terminal.
 
-Request id, key id and tenant come from context variables that the middleware binds. Nothing
-here ever sees a prompt, a fact or a secret; `LARIMAR_LOG_CONTENT=true` is read where content is.
+Request id, key id and tenant come from context variables that the middleware binds. No call
+passes a prompt, a fact or a secret; with `LARIMAR_LOG_CONTENT=true` validation.py logs bodies.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from service.auth import TENANT_PATTERN
@@ -69,13 +70,23 @@ def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _string_or_list(most: int) -> WithJsonSchema:
-    text = {"type": "string", "minLength": 1}
+    text = {"type": "string", "pattern": r"\S"}
     array = {"type": "array", "items": text, "minItems": 1, "maxItems": most}
     return WithJsonSchema({"anyOf": [text, array]})
 
 
-FactText = Annotated[str, AfterValidator(storable), AfterValidator(_fact_length)]
-PromptText = Annotated[str, AfterValidator(storable), AfterValidator(_prompt_length)]
+def _described(most: int) -> FieldInfo:
+    """What `storable` and the length checks ask, in the words of JSON Schema."""
+    described: FieldInfo = Field(json_schema_extra={"pattern": r"\S", "maxLength": most})
+    return described
+
+
+FactText = Annotated[
+    str, AfterValidator(storable), AfterValidator(_fact_length), _described(MAX_FACT_CHARS)
+]
+PromptText = Annotated[
+    str, AfterValidator(storable), AfterValidator(_prompt_length), _described(MAX_PROMPT_CHARS)
+]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 FactId = Annotated[str, Field(pattern=ID_PATTERN)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small)]

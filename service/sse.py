@@ -23,9 +23,14 @@ from service.waiting import answer
 
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
-# For a route's `responses`: it may also stream.
+# For a route's `responses`: it may also stream. (OpenAPI 3.2, 4.14.4)
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}}
 }
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 

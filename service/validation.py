@@ -2,7 +2,7 @@
 
 Python's own JSON parser takes NaN, 1e999 and lone surrogates, and FastAPI then fails with a 500
 when it tries to answer. `StrictRoute` parses with pydantic's parser instead, which also bounds
-nesting and the length of numbers.
+nesting and the length of numbers. It is also the one place where content may be logged.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+import structlog
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import Problem, UnsupportedMediaType
+from service.middleware import service_of
 
+log = structlog.get_logger()
 MAX_DETAILS = 20
 _FIELD = re.compile(r"[A-Za-z_-]+")
 
@@ -27,7 +30,10 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """The body as JSON; what is not JSON by RFC 8259 is a JSONDecodeError."""
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            body = from_json(await self.body(), allow_inf_nan=False)
+            if service_of(self.scope).settings.log_content:
+                log.info("content", body=body)
+            return body
         except ValueError as exc:
             # An empty document: the error must not carry the body along.
             raise json.JSONDecodeError(str(exc), "", 0) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import stat
@@ -125,3 +126,26 @@ def test_a_dead_engine_ends_the_process(tmp_path: Path) -> None:
         ok(client.get("/readyz"))
         one.popen.send_signal(signal.SIGUSR1)
         assert one.end()[0] == 1
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_the_log_names_who_and_where_but_no_content(tmp_path: Path, content: bool) -> None:
+    environment = {"LARIMAR_LOG_LEVEL": "debug", "LARIMAR_LOG_CONTENT": str(content).lower()}
+    with process(tmp_path, 0.0, **environment) as one, one.client() as client:
+        tenant = Tenant(client, "default")
+        tenant.write({"prompt": "My secret prompt is", "target": "hunter2", "id": "mine"})
+        tenant.text("My secret prompt is")
+        tenant.post("write", {"facts": [{"hunter2": 1}]})
+        made = ok(client.post("/v1/keys", json={"tenants": ["default"], "scopes": ["read"]}))
+        with httpx.Client(headers={"Authorization": f"Bearer {made['key']}"}) as reader:
+            request = reader.get(f"{one.url}/v1/tenants/default/facts/mine?limit=hunter2")
+        one.popen.terminate()
+        _, _, err = one.end()
+    lines = [json.loads(line) for line in err.splitlines()]
+    logged = next(line for line in lines if line.get("op") == "get_fact")
+    assert logged["request_id"] == request.headers["X-Request-ID"]
+    assert (logged["key_id"], logged["tenant"], logged["status"]) == (made["id"], "default", 200)
+    for text in ("hunter2", "secret prompt"):
+        assert (text in err) is content
+    for secret in (made["key"], (tmp_path / "admin.key").read_text().strip()):
+        assert secret not in err
