@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from larimar_client.sse import EventReader
 
 # What a general line splitter would break at stands raw in JSON that is not ASCII.
