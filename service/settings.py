@@ -1,16 +1,26 @@
-"""Everything that can be set, from the environment (`LARIMAR_…`) and secret files.
+"""Everything that can be set: by `LARIMAR_…` in the environment, by a file, by secret files.
 
+The environment wins over the secret files of LARIMAR_SECRETS_DIR (one a setting, named like its
+variable in lower case), and they win over the TOML file that LARIMAR_CONFIG_FILE names.
 A wrong setting stops the start: `load()` turns pydantic's report into one line a person can act
 on. Secrets are `SecretStr`, so that neither a log nor `larimar config` shows them.
 """
 
 from __future__ import annotations
 
+import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 MIN_ADMIN_KEY = 16  # characters; fewer could be guessed
 
@@ -25,6 +35,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="LARIMAR_", extra="forbid", frozen=True, env_ignore_empty=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings come from, the strongest first."""
+        sources = [init_settings, env_settings]
+        if folder := os.environ.get("LARIMAR_SECRETS_DIR"):
+            sources.append(SecretsSettingsSource(settings_cls, secrets_dir=_there(folder)))
+        if file := os.environ.get("LARIMAR_CONFIG_FILE"):
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=_there(file)))
+        return tuple(sources)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -109,8 +136,17 @@ def load(**overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsError(f"LARIMAR_CONFIG_FILE is not TOML: {exc}") from None
     except ValidationError as exc:
         raise SettingsError("; ".join(map(_line, exc.errors(include_input=False)))) from None
+
+
+def _there(path: str) -> Path:
+    """A path that someone named must exist: silence would hide the mistake."""
+    if not Path(path).exists():
+        raise SettingsError(f"{path} does not exist")
+    return Path(path)
 
 
 def _line(error: object) -> str:
