@@ -86,6 +86,9 @@ class Settings(BaseSettings):
 
     # The model
     checkpoint: Path | None = None
+    decoder: str | None = None  # where the base weights are, if not where the checkpoint says
+    encoder: str | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0  # 0: PyTorch's own choice
     max_rows: Annotated[int, Field(ge=1)] = 32  # rows that decode together
     queue_size: Annotated[int, Field(ge=1)] = 256
