@@ -58,8 +58,9 @@ def _neighbours(tenant: Tenant, cases: list[Case], result: Result) -> None:
     edited, base = tenant.ask(prompts, tokens=8), tenant.ask(prompts, "never", tokens=8)
     same = [a.text == b.text for a, b in zip(edited, base, strict=True)]
     result.add("neighbours equal base", same)
+    pairs = zip(prompts, edited, base, strict=True)
     result.misses += [{"neighbour": p, "text": a.text, "base": b.text, "confidence": a.confidence}
-                      for p, a, b, ok in zip(prompts, edited, base, same, strict=True) if not ok]  # fmt: skip
+                      for p, a, b in pairs if a.text != b.text]  # fmt: skip
 
 
 def _forgetting(tenant: Tenant, cases: list[Case], before: list[str], result: Result) -> None:
@@ -67,8 +68,9 @@ def _forgetting(tenant: Tenant, cases: list[Case], before: list[str], result: Re
     erased = [cases[i] for i in sorted(chosen)]
     tenant.forget([c.id for c in erased])
     pairs = [(c.prompt, c.target) for c in erased]
-    gaps = [abs(a - b) for a, b in zip(tenant.score(pairs), tenant.score(pairs, "never"), strict=True)]
-    result.add("erased: score equals base within 1e-4", [gap <= 1e-4 for gap in gaps])
+    scores = zip(tenant.score(pairs), tenant.score(pairs, "never"), strict=True)
+    same = [abs(auto - base) <= 1e-4 for auto, base in scores]
+    result.add("erased: score equals base within 1e-4", same)
     kept = [i for i in range(len(cases)) if i not in chosen]
     after = tenant.ask([cases[i].prompt for i in kept])
     same = [a.text == before[i] for a, i in zip(after, kept, strict=True)]

@@ -13,6 +13,7 @@ from service.model import lora
 from service.model.codec import Codec, CodecConfig
 from service.model.decoder import Decoder
 from service.model.encoder import SentenceEncoder
+from service.model.larimar import LarimarModel
 from service.model.scope import ScopeGate
 from service.model.weights import decoder_path, encoder_path
 from training import adapter as adapter_stage
@@ -21,6 +22,7 @@ from training import codec as codec_stage
 from training import scope as scope_stage
 from training.assemble import assemble
 from training.data import load_json, sentences, zsre
+from training.tune import tune
 
 
 def held_out_texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[int]]]:
@@ -91,12 +93,18 @@ def train_scope(args: argparse.Namespace) -> None:
     scope_stage.train(gate, episodes, args.out, args.steps)
 
 
+def tune_scope(args: argparse.Namespace) -> None:
+    for row in tune(LarimarModel.load(args.out), args.data, args.steps):
+        print({name: round(value, 3) for name, value in row.items()})
+
+
 STAGES = {
     "codec": train_codec,
     "adapter": train_adapter,
     "address": train_address,
     "scope": train_scope,
     "assemble": lambda args: assemble(args.out.parent, args.out, args.threshold, args.seed),
+    "tune": tune_scope,  # --out is the checkpoint, --steps how many facts
 }
 
 

@@ -190,8 +190,13 @@ def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, 
             for b in range(bins) if (which == b).any()]  # fmt: skip
     missed = (p[labels == 1] < 0.5).float().mean()
     fired = (p[labels == 0] >= 0.5).float().mean()
-    return {"auc": float(auc), "ece": float(sum(gaps)), "missed": float(missed), "fired": float(fired),
-            "n": float(len(samples))}  # fmt: skip
+    return {
+        "auc": float(auc),
+        "ece": float(sum(gaps)),
+        "missed": float(missed),
+        "fired": float(fired),
+        "n": float(len(samples)),
+    }
 
 
 def train(gate: ScopeGate, episodes: Episodes, out: Path, steps: int) -> None:

@@ -61,7 +61,8 @@ def product(r: Rng) -> str:
 
 
 def agent(r: Rng) -> str:
-    return f"{r.choice(['agent', 'order', 'ticket', 'room', 'unit', 'customer', 'case'])} {r.randint(0, 9999):04d}"
+    kind = r.choice(["agent", "order", "ticket", "room", "unit", "customer", "case"])
+    return f"{kind} {r.randint(0, 9999):04d}"
 
 
 def price(r: Rng) -> str:

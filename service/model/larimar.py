@@ -73,13 +73,32 @@ class LarimarModel:
         self.spec = MemorySpec(self.address.dim, self.codec.config.latent, checkpoint.fingerprint())
 
     @staticmethod
-    def load(folder: Path = DEFAULT) -> LarimarModel:
-        """Raises CheckpointError or WeightsError."""
+    def load(
+        folder: Path = DEFAULT,
+        decoder: str | None = None,
+        encoder: str | None = None,
+        device: str = "auto",
+    ) -> LarimarModel:
+        """`decoder` and `encoder` say where the base weights are, if not where the card does.
+
+        Raises CheckpointError or WeightsError.
+        """
         checkpoint = Checkpoint(folder)
-        adapter = {k: v for k, v in checkpoint.card["adapter"].items() if k != "blocks"}
-        decoder = Decoder(decoder_path(checkpoint.card["decoder"]["name"]),
-                          lora.AdapterConfig(**adapter))  # fmt: skip
-        return LarimarModel(checkpoint, decoder, encoder_path(checkpoint.card["encoder"]["name"]))
+        card = checkpoint.card
+        adapter = {k: v for k, v in card["adapter"].items() if k != "blocks"}
+        base = Decoder(decoder_path(decoder or card["decoder"]["name"]),
+                       lora.AdapterConfig(**adapter))  # fmt: skip
+        model = LarimarModel(checkpoint, base, encoder_path(encoder or card["encoder"]["name"]))
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return model.to(device)
+
+    def to(self, device: str) -> LarimarModel:
+        """Moves every part; tokens, texts and rows stay with the caller."""
+        bodies = (self.decoder.model, self.address.encoder.model, self.gate.encoder.model)
+        for module in (*bodies, self.codec, self.gate):
+            module.to(device)
+        return self
 
     @property
     def max_fact_tokens(self) -> int:

@@ -1,0 +1,44 @@
+"""Chooses the scope gate's threshold on cases that neither training nor evaluation uses.
+
+CounterFact's full_dev cases whose subject occurs in train.json: their subjects are held out of
+training, and evaluation/cases.py takes only the others. Prints, for each threshold, the share of
+paraphrases that open the gate on the right fact and of neighbours that open it at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memory_store.store import Fact
+from memory_store.view import build_view
+from service.model.larimar import LarimarModel, fact_text
+from training.data import load_json
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:
+    """One row a threshold; `n` facts in one memory."""
+    seen = {case["subject"] for case in load_json(data / "counterfact" / "train.json")}
+    full = load_json(data / "counterfact" / "full_dev.json")
+    cases = [c for c in full if c["requested_rewrite"]["subject"] in seen][-n:]
+    edits = [c["requested_rewrite"] for c in cases]
+    cues = [edit["prompt"].format(edit["subject"]) for edit in edits]
+    texts = [
+        fact_text(cue, e["target_new"]["str"], None) for cue, e in zip(cues, edits, strict=True)
+    ]
+    addresses, latents = model.address.encode(cues).numpy(), model.latents(texts).numpy()
+    vectors = zip(cues, addresses, latents, strict=True)
+    facts = [Fact(cue, a, z, id=str(i)) for i, (cue, a, z) in enumerate(vectors)]
+    memory = build_view(facts, model.spec, model.read_params)
+    asks = [(p, str(i)) for i, c in enumerate(cases) for p in c["paraphrase_prompts"]]
+    near = [p for c in cases for p in c["neighborhood_prompts"][:4]]
+    prompts = [p for p, _ in asks] + near
+    readings = model.read(prompts, [memory] * len(prompts), [False] * len(prompts))
+    found, strangers = readings[: len(asks)], readings[len(asks) :]
+    right = [
+        r.confidence if r.ids[:1] == (id,) else 0.0 for r, (_, id) in zip(found, asks, strict=True)
+    ]
+    return [{"threshold": t, "paraphrase": sum(p >= t for p in right) / len(right),
+             "neighbours": sum(r.confidence >= t for r in strangers) / len(strangers),
+             "n": len(right) + len(strangers)} for t in THRESHOLDS]  # fmt: skip
