@@ -6,9 +6,13 @@ bounded by the number of routes.
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from service.engine.protocol import Engine
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -68,11 +72,26 @@ class Metrics:
         self.conflicts = Counter(
             "larimar_write_conflicts", "Changes refused for their version.", registry=r
         )
+        self.workload = Gauge(
+            "larimar_engine_items",
+            "Items in the engine: pending (all kinds), decoding, waiting (rows).",
+            ["state"],
+            registry=r,
+        )
         self.stale_reads = Counter(
             "larimar_stale_reads", "Replies from a cache while the store was away.", registry=r
         )
+
+    def follow(self, engine: Engine) -> None:
+        """Show the engine's workload, as it is whenever the metrics are read."""
+        for state in ("pending", "decoding", "waiting"):
+            self.workload.labels(state).set_function(partial(_items, engine, state))
 
     def decided(self, in_scope: bool, confidence: float) -> None:
         """One decision of the scope gate."""
         self.scope.labels("true" if in_scope else "false").inc()
         self.confidence.observe(confidence)
+
+
+def _items(engine: Engine, state: str) -> float:
+    return float(getattr(engine.workload, state))

@@ -120,6 +120,7 @@ class Service:
             if self._engine is None:
                 self._engine = await asyncio.to_thread(_load_engine, self.settings)
             await self._engine.start()
+            self.metrics.follow(self._engine)
             if self._store is None:
                 self._store = RedisStore(
                     self.redis,

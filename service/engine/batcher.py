@@ -39,6 +39,7 @@ from service.engine.protocol import (
     Scored,
     ScoreItem,
     Token,
+    Workload,
 )
 from service.engine.scoring import score
 from service.model.checkpoint import DEFAULT
@@ -108,6 +109,10 @@ class Larimar:
     @property
     def alive(self) -> bool:
         return not self._dead
+
+    @property
+    def workload(self) -> Workload:
+        return Workload(self._pending, len(self._live), len(self._waiting))
 
     async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
         return cast(list[Encoded], await self._call("encode", list(facts), len(facts)))

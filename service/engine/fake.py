@@ -32,6 +32,7 @@ from service.engine.protocol import (
     TargetScore,
     Token,
     TokenLogprob,
+    Workload,
 )
 
 ADDRESS = 256  # d
@@ -99,6 +100,10 @@ class FakeEngine:
     def running(self) -> int:
         """Rows in progress."""
         return self._running
+
+    @property
+    def workload(self) -> Workload:
+        return Workload(pending=self._running, decoding=self._running, waiting=0)
 
     async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
         texts = [fact.text or f"{fact.prompt}{SEPARATOR}{fact.target}" for fact in facts]

@@ -150,6 +150,15 @@ class Scored:
     targets: tuple[TargetScore, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What an engine has to do, at a glance."""
+
+    pending: int  # items admitted and not finished, of every kind
+    decoding: int  # rows in the batch
+    waiting: int  # rows that wait for a place in it
+
+
 class Engine(Protocol):
     @property
     def spec(self) -> MemorySpec: ...
@@ -161,6 +170,9 @@ class Engine(Protocol):
     def alive(self) -> bool:
         """False once the device thread has died."""
         ...
+
+    @property
+    def workload(self) -> Workload: ...
 
     async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
         """Raises FactTooLong."""

@@ -143,6 +143,7 @@ def test_a_full_queue_is_429_with_retry_after(slow: tuple[Running, FakeEngine]) 
         thread = threading.Thread(target=lambda: tenant.post("generate", body))
         thread.start()
         _until(lambda: engine.running == 2)
+        assert 'larimar_engine_items{state="decoding"} 2.0' in client.get("/metrics").text
         for stream in (False, True):
             response = tenant.post("generate", {"prompt": "x", "stream": stream})
             error(response, 429, "queue_full")

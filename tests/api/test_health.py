@@ -95,6 +95,7 @@ LABELS = {
     "larimar_store_duration_seconds": {"op"},
     "larimar_store_errors": {"op"},
     "larimar_write_conflicts": set(),
+    "larimar_engine_items": {"state"},
     "larimar_stale_reads": set(),
 }
 
