@@ -34,7 +34,7 @@ SPEC = MemorySpec(address_dim=64, latent_dim=16, fingerprint="proof")
 BATCH = 4
 TENANT = "proof"
 PROCESSES = multiprocessing.get_context("forkserver")  # the imports are paid for once
-PROCESSES.set_forkserver_preload(["benchmarks.memory_proofs"])
+PROCESSES.set_forkserver_preload(["memory_store.redis_store"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from memory_store.store import ReadParams, TenantInfo
 from memory_store.view import CachedPage, View
 
 PAGES_AT_ONCE: Final = 8
+PAGES_INLINE: Final = 2  # a tenant of so few comes in one step
 SLOTS_TO_REPLAY: Final = 4096
 ATTEMPTS: Final = 8
 PAUSE: Final = 0.5  # seconds between questions to a Redis that is away
@@ -141,21 +142,26 @@ class ViewCache:
             layout.row_size,
             K,
             "0" if records is None else "1",
+            PAGES_INLINE if records is None else 0,
         )
         if not reply:
             raise TenantNotFound(tenant)
         info, meta = parse_meta(tenant, reply[0])
         if info.fingerprint != layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
-        if view is None or reply[1] == b"reload":
+        if reply[1] == b"whole" and info.policy == "grow":
+            pages = self._parse(info.epoch, 0, reply[2])
+            return View(info, layout.spec, self._params, tuple(pages)), True
+        if reply[1] in (b"whole", b"reload"):
             return await self._load(info, int(meta["slots"])), False
-        if reply[1] == b"behind":
+        if view is not None and reply[1] == b"behind":
             if records is not None:
                 _follow(records, reply[2][::2], reply[4])
             view = view.with_rows(self._rows(info.epoch, reply[2]))
             if view.fixed is not None and reply[3] is not None:
                 stored = fixed.parse(reply[3], layout.spec, info.epoch)
                 view = replace(view, fixed=view.fixed.agreeing_with(stored))
+        assert view is not None, "current or behind what?"
         return replace(view, info=info), True
 
     def _rows(self, epoch: str, flat: list[bytes]) -> dict[int, np.void]:

@@ -90,7 +90,7 @@ class FixedState:
         # Carried through a forget, errors grow by 1/λ: it takes away nearly all there is.
         if "solved" in self.__dict__ and after.age < MAX_AGE and not len(gone):
             batch = [torch.from_numpy(x)[None] for x in (w, z, alpha)]
-            inverse, memory = update_many(*(x[None] for x in self.solved), *batch)
+            inverse, memory = update_many(*(x[None].clone() for x in self.solved), *batch)
             after.__dict__["solved"] = (inverse[0], memory[0])
             return after
         return replace(after, age=0)
@@ -135,13 +135,15 @@ def update_many(
     """Updates of T tenants at once, by Woodbury's identity.
 
     inverse = Λ⁻¹ (T, K, K), memory = M (T, K, C), w (T, n, K), z (T, n, C), alpha (T, n) of ±1,
-    0 where padded → Λ⁻¹ and M afterwards, in float64, on the tensors' device.
+    0 where padded; float64, on any device. Λ⁻¹ and M are overwritten and returned: for many
+    tenants, fresh memory for the results would cost several times the arithmetic.
     """
     projected = inverse @ w.mT  # (T, K, n)
     eye = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
     small = eye + alpha[:, :, None] * (w @ projected)  # (T, n, n): I + αWΛ⁻¹Wᵀ
     gain = torch.linalg.solve(small.mT, projected.mT).mT * alpha[:, None, :]  # (T, K, n): αΛ'⁻¹Wᵀ
-    return inverse - gain @ projected.mT, memory + gain @ (z - w @ memory)
+    residual = torch.baddbmm(z, w, memory, alpha=-1)  # (T, n, C): Z - WM
+    return inverse.baddbmm_(gain, projected.mT, alpha=-1), memory.baddbmm_(gain, residual)
 
 
 def parse(data: bytes, spec: MemorySpec, epoch: str) -> FixedState:

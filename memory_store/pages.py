@@ -25,6 +25,7 @@ K: Final = 512  # slots of a page
 MAGIC: Final = b"LRMRPAGE"
 FORMAT: Final = 1
 HEADER: Final = struct.Struct("<8sHHII32s8xI")  # magic, format, K, d, C, fingerprint, -, CRC-32
+PLACE: Final = struct.Struct("<II")  # page, slot
 FREE: Final = 0
 STATES: Final[dict[Kind, int]] = {"fact": 1, "suppression": 2, "chunk": 3}
 MAX_ID: Final = 128
@@ -92,19 +93,23 @@ class Layout:
         Raises PageCorrupt, naming the page, when a header or a row fails its checksum.
         """
         self.check_header(data, page)
-        body = data[HEADER.size :]
-        if len(body) % self.row_size or len(body) > K * self.row_size:
+        body = len(data) - HEADER.size
+        if body % self.row_size or body > K * self.row_size:
             raise PageCorrupt(f"page {page}: {len(data)} bytes is not a whole number of rows")
-        rows = np.frombuffer(body.ljust(K * self.row_size, b"\0"), self.dtype)
+        rows = np.frombuffer(data.ljust(self.page_size, b"\0"), self.dtype, offset=HEADER.size)
         self.check_rows(rows, epoch, page * K)
         return rows
 
     def check_rows(self, rows: Rows, epoch: str, first_slot: int) -> None:
         """Rows of consecutive slots against their checksums. A free row is all zeros."""
-        raw = rows.view(np.uint8).reshape(len(rows), self.row_size)
-        for i in np.flatnonzero(raw.any(axis=1)):
-            if int(rows["crc"][i]) != checksum(epoch, first_slot + int(i), raw[i, 4:].data):
-                page, slot = divmod(first_slot + int(i), K)
+        raw, size = rows.data.cast("B"), self.row_size
+        start, empty = zlib.crc32(epoch.encode()), bytes(size)
+        for i, stored in enumerate(rows["crc"].tolist()):
+            row = raw[i * size : (i + 1) * size]
+            if stored == 0 and row == empty:
+                continue
+            page, slot = divmod(first_slot + i, K)
+            if stored != _checksum(start, page, slot, row[4:]):
                 raise PageCorrupt(f"page {page}: row {slot} fails its checksum")
 
     def seal(self, row: np.void, epoch: str, slot: int) -> bytes:
@@ -115,8 +120,12 @@ class Layout:
 
 def checksum(epoch: str, slot: int, body: bytes | memoryview) -> int:
     """CRC-32 over (epoch, page, slot, row): a row moved or left over from elsewhere fails it."""
-    place = epoch.encode() + struct.pack("<II", *divmod(slot, K))
-    return zlib.crc32(body, zlib.crc32(place)) or 1  # 0 is what a free row holds
+    return _checksum(zlib.crc32(epoch.encode()), *divmod(slot, K), body)
+
+
+def _checksum(start: int, page: int, slot: int, body: bytes | memoryview) -> int:
+    place = PLACE.pack(page, slot)
+    return zlib.crc32(body, zlib.crc32(place, start)) or 1  # 0 is what a free row holds
 
 
 def live(rows: Rows, now: float) -> NDArray[np.bool_]:

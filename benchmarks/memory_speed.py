@@ -1,0 +1,182 @@
+"""What the memory costs, as ratios taken in one run.
+
+`python -m benchmarks.memory_speed [update] [read] [bytes] [load]` prints and writes
+benchmarks/results/memory_speed_<name>.json. Times are the best of several; LOG.md tells what was
+learned from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.memory_facts import SPEC, made
+from benchmarks.memory_proofs import write_results
+from memory_store.embedded import EmbeddedValkey
+from memory_store.fixed import update_many
+from memory_store.pages import K, Layout
+from memory_store.redis_store import RedisStore, connect
+from memory_store.scripts import page_key
+from memory_store.store import ChangeRequest, MemorySpec, ReadParams
+from memory_store.view import LOCAL, CachedPage, View
+
+
+def best(work: Callable[[], object], repeat: int = 5) -> float:
+    """Milliseconds."""
+    work()
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def update() -> dict[str, Any]:
+    """`fixed`, 8 facts a tenant, K = 512, C = 1,024: all tenants at once, one after the other, and
+    solving Λ⁻¹B anew."""
+    return {"updates": [update_of(tenants) for tenants in (1, 4, 16, 64)]}
+
+
+def update_of(tenants: int) -> dict[str, Any]:
+    g = torch.Generator().manual_seed(0)
+    w = torch.randn(tenants, 8, K, generator=g, dtype=torch.float64) / K**0.5
+    z = torch.randn(tenants, 8, SPEC.latent_dim, generator=g, dtype=torch.float64)
+    alpha = torch.ones(tenants, 8, dtype=torch.float64)
+    before = torch.randn(K, K, generator=g, dtype=torch.float64)
+    gram = torch.eye(K, dtype=torch.float64) + before.T @ before / K
+    cross = torch.randn(K, SPEC.latent_dim, generator=g, dtype=torch.float64)
+    inverse, memory = torch.linalg.inv(gram), torch.linalg.solve(gram, cross)
+    batch = (inverse.repeat(tenants, 1, 1), memory.repeat(tenants, 1, 1), w, z, alpha)
+
+    def loop() -> None:
+        for i in range(tenants):
+            update_many(*(x[i : i + 1] for x in batch))
+
+    def anew() -> None:
+        for i in range(tenants):
+            factor = torch.linalg.cholesky(gram + w[i].T @ w[i])
+            torch.cholesky_solve(cross + w[i].T @ z[i], factor)
+
+    batched_ms, loop_ms = best(lambda: update_many(*batch)), best(loop)
+    anew_ms = best(anew, 2)
+    return {
+        "tenants": tenants,
+        "batched_ms": round(batched_ms, 2),
+        "loop_ms": round(loop_ms, 2),
+        "anew_ms": round(anew_ms, 2),
+        "loop/batched": round(loop_ms / batched_ms, 2),
+        "anew/batched": round(anew_ms / batched_ms, 2),
+    }
+
+
+def tenant_of(n: int) -> View:
+    """n random facts, straight into pages."""
+    spec = MemorySpec(SPEC.address_dim, 64, "benchmark")
+    layout, rng = Layout(spec), np.random.default_rng(0)
+    pages = []
+    for first in range(0, n, K):
+        rows = layout.empty()
+        count = min(K, n - first)
+        keys = rng.standard_normal((count, spec.address_dim), dtype=np.float32)
+        rows["key"][:count] = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+        rows["state"][:count], rows["id"][:count] = 1, b"fact"
+        rows["stamp"][:count] = np.arange(first, first + count)
+        pages.append(CachedPage(rows))
+    return View(LOCAL, spec, ReadParams(floor=-1), tuple(pages))
+
+
+def read() -> dict[str, Any]:
+    """One query, and 64, against one float32 matrix-vector product over the same addresses."""
+    return {"reads": [read_of(n) for n in (1_000, 10_000, 100_000, 1_000_000)]}
+
+
+def read_of(n: int) -> dict[str, Any]:
+    view = tenant_of(n)
+    keys = torch.from_numpy(np.concatenate([block.unit for block in view.blocks])[:n])
+    queries = keys[torch.randperm(n)[:64]].numpy()
+    mv_ms = best(lambda: torch.mv(keys, torch.from_numpy(queries[0])), 9)
+    one_ms, many_ms = best(lambda: view.read(queries[:1]), 9), best(lambda: view.read(queries), 3)
+    return {
+        "facts": n,
+        "mv_ms": round(mv_ms, 2),
+        "read_1_ms": round(one_ms, 2),
+        "read_64_ms": round(many_ms, 2),
+        "read_1/mv": round(one_ms / mv_ms, 2),
+        "64 x read_1/read_64": round(64 * one_ms / many_ms, 2),
+    }
+
+
+async def sent_bytes(url: str) -> dict[str, Any]:
+    """Bytes that Redis receives per written fact, one a call and 100 a call."""
+    client = connect(url)
+    store = RedisStore(client, SPEC)
+    await store.create_tenant("bytes")
+    await store.write("bytes", [made(n) for n in range(600)], ChangeRequest("first"))
+    row, result = Layout(SPEC).row_size, dict[str, Any]()
+    for size in (1, 100):
+        before = (await client.info("stats"))["total_net_input_bytes"]
+        for call in range(20):
+            facts = [made(1000 + size * 1000 + call * size + i) for i in range(size)]
+            await store.write("bytes", facts, ChangeRequest(f"{size}-{call}"))
+        sent = (await client.info("stats"))["total_net_input_bytes"] - before
+        each = sent / (20 * size)
+        result[f"{size} a call"] = {"bytes": round(each), "row": row}
+        result[f"{size} a call"]["of 1.2 row + 1 KB"] = round(each / (1.2 * row + 1024), 2)
+    await store.close()
+    return {"bytes per fact": result}
+
+
+async def cold_load(url: str) -> dict[str, Any]:
+    """A full page of 512 facts into a store that has never seen it, against GET of its bytes."""
+    client = connect(url)
+    store = RedisStore(client, SPEC)
+    await store.create_tenant("load")
+    await store.write("load", [made(n) for n in range(512)], ChangeRequest("first"))
+    epoch = (await store.tenant("load")).epoch
+    got, loaded = [], []
+    for _ in range(15):
+        fresh = RedisStore(client, SPEC)
+        await fresh.ping()
+        start = time.perf_counter()
+        await client.get(page_key("load", epoch, 0))
+        got.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        await fresh.memory("load")
+        loaded.append(time.perf_counter() - start)
+    await store.close()
+    get_ms, load_ms = 1000 * min(got), 1000 * min(loaded)
+    times = {"get_ms": get_ms, "load_ms": load_ms, "load/get": load_ms / get_ms}
+    return {"cold load": {k: round(v, 2) for k, v in times.items()}}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or ["update", "read", "bytes", "load"]
+    load = {"load average": round(os.getloadavg()[0], 1), "threads": torch.get_num_threads()}
+    if "update" in wanted:
+        write_results("memory_speed_update", load | update())
+    if "read" in wanted:
+        write_results("memory_speed_read", load | read())
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedValkey(Path(folder))
+        url = server.start()
+        try:
+            if "bytes" in wanted:
+                write_results("memory_speed_bytes", load | asyncio.run(sent_bytes(url)))
+            if "load" in wanted:
+                write_results("memory_speed_load", load | asyncio.run(cold_load(url)))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
