@@ -2,7 +2,7 @@
 
 import { call, events } from "./api.js";
 import { $, busy, button, el, notice, onSubmit, plural, takesFiles } from "./dom.js";
-import { path, refresh, state } from "./state.js";
+import { changed, path, refresh, state } from "./state.js";
 
 export function start() {
   onSubmit("document-form", store);
@@ -27,14 +27,25 @@ async function store() {
       last = progress;
       show(progress);
     }
-    state.changed.clear();
-    notice(`Version ${last.version}: document ${last.id} is stored, ${plural(last.chunks, "row")}. Ask about it.`);
+    const rows = plural(last.chunks, "row");
+    notice(`Version ${last.version}: document ${last.id} is stored, ${rows}. Ask about it.`);
+    await Promise.all([list(), refresh()]);
+    mark(last.id);
     $("document-form").reset();
     $("prompt").focus();
+  } catch (error) {
+    await list().catch(() => {}); // a part may be stored, and can go on
+    throw error;
   } finally {
     $("document-progress").hidden = true;
-    await Promise.all([list(), refresh()]);
   }
+}
+
+/** Shows the document's rows as changed by the last write. */
+function mark(id) {
+  const rows = [...state.facts.values()].filter((fact) => fact.document_id === id);
+  state.changed = new Set(rows.map((row) => row.id));
+  changed();
 }
 
 function show({ chunks, chunks_done }) {

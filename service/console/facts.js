@@ -65,8 +65,15 @@ async function forget(fact) {
   const reply = await call("POST", path("/forget"), { ids: [fact.id] });
   state.changed.clear();
   await refresh();
-  notice(`Version ${reply.version}: “${sentence(fact)}” is erased.`);
+  notice(`Version ${reply.version}: “${sentence(fact)}” is erased.${confidence(reply.results[0])}`);
   ($("facts").querySelector("button") ?? $("fact-prompt")).focus();
+}
+
+/** How sure the memory was that it knew the fact, and is now, where that could be measured. */
+function confidence({ confidence_before: before, confidence_after: after }) {
+  if (before == null || after == null) return "";
+  const percent = (value) => `${(value * 100).toFixed(1)} %`;
+  return ` Confidence: ${percent(before)} before, ${percent(after)} now.`;
 }
 
 function list() {

@@ -12,6 +12,11 @@ from tests.browser.conftest import Served
 
 PROMPT = "The capital of France is"
 MARKUP = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
+LOGBOOK = (
+    "The lamp of the lighthouse was lit by Edda Storm. The storm of March broke the west window. "
+    "Captain Lund brought two barrels of oil. The cat of the keeper is called Fresnel. "
+    "In May the foghorn was painted red. The log was closed on the last day of June."
+)
 OFFICE = [
     "The badge colour of the north lab is => teal",
     "The espresso machine on floor three was repaired by => Ngozi",
@@ -68,7 +73,7 @@ def test_a_fact_is_written_asked_and_forgotten(memory: Page, shoot: Callable[[st
     shoot("console-dark")
 
     memory.get_by_role("button", name=f"Forget: {PROMPT} Lyon").click()
-    expect(memory.get_by_role("status")).to_contain_text("is erased")
+    expect(memory.get_by_role("status")).to_contain_text("is erased. Confidence")
     expect(memory.locator("#facts")).not_to_contain_text("Lyon")
     assert ask(memory, PROMPT) == (base, base)
 
@@ -164,6 +169,23 @@ def test_a_document_is_stored_asked_and_forgotten(memory: Page) -> None:
     memory.get_by_role("button", name="Forget document wing").click()
     expect(memory.get_by_role("status")).to_contain_text("erased")
     expect(memory.locator("#count-chunks")).to_have_text("0")
+
+
+@pytest.mark.real_engine
+def test_documents_are_listed_beside_facts(memory: Page, shoot: Callable[[str], None]) -> None:
+    write_many(memory, OFFICE)
+    memory.get_by_role("tab", name="Documents").click()
+    memory.get_by_label("A text").fill(LOGBOOK)
+    memory.get_by_label("Name").fill("logbook-1921")
+    memory.get_by_role("button", name="Store").click()
+    expect(memory.locator("#documents li")).to_contain_text("logbook-1921 6 rows")
+    expect(memory.locator("#map .cell")).to_have_count(16)
+    expect(memory.locator("#map .changed")).to_have_count(6)
+    memory.get_by_label("Tokens").fill("12")
+    ask(memory, "The lamp of the lighthouse was lit by")
+    shoot("console-documents")
+    memory.get_by_role("tab", name="Facts").click()
+    expect(memory.locator("#facts .tag")).to_have_count(6)
 
 
 def test_a_refusal_is_said_and_nothing_is_lost(memory: Page) -> None:
