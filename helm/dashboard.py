@@ -60,10 +60,10 @@ PANELS = [
         "From a request's first byte to its reply's last.",
     ),
     Panel(
-        "Requests in progress",
+        "Items in the engine",
         "short",
-        {"{{instance}}": f"larimar_inflight_requests{{{JOB}}}"},
-        "Running or queued, by replica: what autoscaling looks at.",
+        {"{{instance}} {{state}}": f"larimar_engine_items{{{JOB}}}"},
+        "Rows, facts and queries by replica; autoscaling looks at the pending ones.",
     ),
     Panel(
         "Refused",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_the_service_starts_with_these_settings(name: str, monkeypatch: pytest.M
     settings = load()
     assert settings.port == example(name).container["ports"][0]["containerPort"]
     assert settings.cache_bytes == 1 << 30
+    assert settings.device == ("cpu" if name == "valkey" else "cuda")
     assert settings.redis_url is not None
     assert settings.redis_url.get_secret_value().startswith("redis")
     assert settings.admin_key_file == Path("/etc/larimar/admin/admin-key")
@@ -77,13 +79,22 @@ def test_the_service_starts_with_these_settings(name: str, monkeypatch: pytest.M
         assert settings.redis_cluster
 
 
-def test_the_key_file_is_mounted_where_the_setting_points() -> None:
-    release = example("secrets of one's own")
-    [mount] = [m for m in release.container["volumeMounts"] if m["name"] == "admin"]
-    file = Path(release.one("ConfigMap")["data"]["LARIMAR_ADMIN_KEY_FILE"])
-    assert file == Path(mount["mountPath"]) / "key.txt"
+@pytest.mark.parametrize(
+    ("name", "volume", "setting", "key"),
+    [
+        ("secrets of one's own", "admin", "LARIMAR_ADMIN_KEY_FILE", "key.txt"),
+        ("full", "receipts", "LARIMAR_RECEIPT_KEY_FILE", "receipt.key"),
+    ],
+)
+def test_a_key_file_is_mounted_where_its_setting_points(
+    name: str, volume: str, setting: str, key: str
+) -> None:
+    release = example(name)
+    [mount] = [m for m in release.container["volumeMounts"] if m["name"] == volume]
+    assert Path(release.one("ConfigMap")["data"][setting]) == Path(mount["mountPath"]) / key
 
 
+@cache
 def served() -> set[str]:
     """Paths that the service answers."""
     app = create_app(Settings())

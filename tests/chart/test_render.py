@@ -131,7 +131,7 @@ def test_autoscalers_own_the_number_of_replicas() -> None:
     assert "replicas" not in example("hpa").one("Deployment")["spec"]
     assert render(CPU | {"replicaCount": 3}).one("Deployment")["spec"]["replicas"] == 3
     [metric] = example("hpa").one("HorizontalPodAutoscaler")["spec"]["metrics"]
-    assert metric["pods"]["metric"]["name"] == "larimar_inflight_requests"
+    assert metric["pods"]["metric"]["name"] == "larimar_engine_items"  # the queue, never CPU
 
 
 @pytest.mark.parametrize(

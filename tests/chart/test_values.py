@@ -19,6 +19,11 @@ REDIS = {"redis": {"url": "redis://h"}}
         ({}, "no Redis"),
         (REDIS | {"valkey": {"enabled": True}}, "more than one Redis"),
         ({"valkey": {"enabled": True}, "redis": {"cluster": True}}, "redis.cluster"),
+        (
+            {"redis": {"url": "redis://h", "cluster": True}}
+            | {"settings": {"durability": "replicated:1"}},
+            "durability must be local",
+        ),
         (REDIS | {"autoscaling": {"keda": {"enabled": True}}}, "prometheusAddress"),
         (
             REDIS | {"autoscaling": {"keda": {"enabled": True}, "hpa": {"enabled": True}}},

@@ -100,6 +100,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress.enabled needs ingress.hosts" }}
 {{- end }}
+{{- if and .Values.redis.cluster (ne .Values.settings.durability "local") }}
+{{- fail "with redis.cluster, settings.durability must be local" }}
+{{- end }}
 {{- if and .Values.redis.cluster .Values.valkey.enabled }}
 {{- fail "redis.cluster is for an external Redis: the release's own Valkey is one server" }}
 {{- end }}

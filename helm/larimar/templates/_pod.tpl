@@ -28,6 +28,9 @@
 {{- define "larimar.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: admin, mountPath: /etc/larimar/admin, readOnly: true}
+{{- if .Values.receipts.existingSecret }}
+- {name: receipts, mountPath: /etc/larimar/receipts, readOnly: true}
+{{- end }}
 {{- if .Values.redis.caSecret }}
 - {name: redis-ca, mountPath: /etc/larimar/redis-ca, readOnly: true}
 {{- end }}
@@ -41,9 +44,13 @@
 
 {{- define "larimar.volumes" -}}
 - name: tmp
-  emptyDir: {sizeLimit: 1Gi}
+  emptyDir: {sizeLimit: {{ .Values.tmpSizeLimit }}}
 - name: admin
   secret: {secretName: {{ include "larimar.adminSecret" . }}}
+{{- with .Values.receipts.existingSecret }}
+- name: receipts
+  secret: {secretName: {{ . }}}
+{{- end }}
 {{- with .Values.redis.caSecret }}
 - name: redis-ca
   secret: {secretName: {{ . }}}
