@@ -36,7 +36,7 @@ class Detokenizer:
 
 
 class StopStrings:
-    """Passes text on up to the first stop string."""
+    """Passes text on up to the stop string that is complete first, however the text is cut."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stops = [s for s in stops if s]
@@ -48,10 +48,10 @@ class StopStrings:
         if self.hit:
             return ""
         text = self._held + piece
-        found = [i for i in (text.find(s) for s in self.stops) if i >= 0]
+        found = [(i + len(s), i) for s in self.stops if (i := text.find(s)) >= 0]
         if found:
             self.hit, self._held = True, ""
-            return text[: min(found)]
+            return text[: min(found)[1]]
         keep = 0 if last else max((_overlap(text, s) for s in self.stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_frees_its_row(engine: Larimar) -> None:
     await stream.aclose()  # type: ignore[attr-defined]
     again = await said(engine, *[GenerateItem(PROMPT, None, "never", Sampling(2))] * 8)
     assert len(again) == 8
-    await engine.encode([FactText(text="one more turn of the loop")])
+    await engine.close()
     assert engine._live == []
     assert engine._pending == 0
 
