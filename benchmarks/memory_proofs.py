@@ -102,7 +102,7 @@ async def assert_same_memory(store: RedisStore, facts: Sequence[Fact]) -> None:
     for start in range(0, len(facts), 500):
         part = facts[start : start + 500]
         await store.write("fresh", part, ChangeRequest(f"fresh-{start}"))
-    worn, fresh = await store.memory(TENANT), await store.memory("fresh")
+    worn, fresh = await store.view(TENANT), await store.view("fresh")
     assert sorted(worn.latents()) == sorted(fresh.latents())
     rng = np.random.default_rng(0)
     asked = np.stack([f.address for f in facts[:200]])
@@ -175,7 +175,7 @@ async def _check_survivors(url: str, kept: set[int], numbers: range) -> int:
     """All of `kept` are stored, and of `numbers` whole changes only. Takes along what was applied
     and never acknowledged; how many changes that was (at most one a round)."""
     async with opened(url) as store:
-        view = await store.memory(TENANT)  # every row against its checksum
+        view = await store.view(TENANT)  # every row against its checksum
         there = {int(latent[0]) for latent in view.latents().values()}
         records, cursor = set[int](), None
         while True:

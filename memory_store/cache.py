@@ -19,6 +19,7 @@ import numpy as np
 from memory_store import fixed
 from memory_store.errors import CheckpointMismatch, PageCorrupt, StoreUnavailable, TenantNotFound
 from memory_store.fixed import FixedState
+from memory_store.paged import PagedView
 from memory_store.pages import HEADER, K, Layout
 from memory_store.scripts import (
     Client,
@@ -30,7 +31,7 @@ from memory_store.scripts import (
     translated,
 )
 from memory_store.store import ReadParams, TenantInfo
-from memory_store.view import CachedPage, View
+from memory_store.view import CachedPage, View, page_bytes
 
 PAGES_AT_ONCE: Final = 8
 PAGES_INLINE: Final = 2  # a tenant of so few comes in one step
@@ -64,8 +65,9 @@ class ViewCache:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ask_again = 0.0  # Redis was away: until then it is not asked
 
-    async def view(self, tenant: str) -> View:
-        """The current view, or the last one, `stale`, while Redis is away.
+    async def view(self, tenant: str, *, whole: bool = False) -> View | PagedView:
+        """The current view, or the last one, `stale`, while Redis is away. A tenant larger than
+        the cache is loaded only if it must be `whole`.
 
         Raises TenantNotFound, CheckpointMismatch, PageCorrupt, StoreUnavailable.
         """
@@ -75,7 +77,7 @@ class ViewCache:
             try:
                 if now < self._ask_again:
                     raise StoreUnavailable("Redis cannot be reached")
-                view = await self._current(tenant, cached.view if cached else None)
+                view = await self._current(tenant, cached.view if cached else None, whole)
             except StoreUnavailable:
                 if now >= self._ask_again:
                     self._ask_again = time.monotonic() + PAUSE
@@ -85,14 +87,22 @@ class ViewCache:
             except (TenantNotFound, CheckpointMismatch, PageCorrupt):
                 self.drop(tenant)
                 raise
-            self._keep(tenant, Cached(view, now))
+            if isinstance(view, View):
+                self._keep(tenant, Cached(view, now))
             return view
 
-    async def _current(self, tenant: str, view: View | None) -> View:
+    async def whole(self, tenant: str) -> View:
+        """The current view, of a tenant however large."""
+        view = await self.view(tenant, whole=True)
+        assert isinstance(view, View)
+        return view
+
+    async def _current(self, tenant: str, view: View | None, whole: bool) -> View | PagedView:
         for _ in range(ATTEMPTS):
-            view, current = await self._step(tenant, view)
-            if current:
-                return view
+            step, current = await self._step(tenant, view, whole=whole)
+            if current or isinstance(step, PagedView):
+                return step
+            view = step
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be loaded")
 
     def drop(self, tenant: str) -> None:
@@ -105,10 +115,10 @@ class ViewCache:
         Records are fetched while others write; the log then tells which have moved.
         """
         for _ in range(ATTEMPTS):
-            before = await self.view(tenant)
+            before = await self.whole(tenant)
             records = await self._records(before)
-            view, current = await self._step(tenant, before, records)
-            if current and not before.stale:
+            view, current = await self._step(tenant, before, records, whole=True)
+            if current and not before.stale and isinstance(view, View):
                 return view, records
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be read")
 
@@ -123,8 +133,13 @@ class ViewCache:
         return records
 
     async def _step(
-        self, tenant: str, view: View | None, records: dict[int, bytes] | None = None
-    ) -> tuple[View, bool]:
+        self,
+        tenant: str,
+        view: View | None,
+        records: dict[int, bytes] | None = None,
+        *,
+        whole: bool,
+    ) -> tuple[View | PagedView, bool]:
         """Ask what changed since `view`; the view that follows, and whether it is current.
 
         `records`, by slot, are brought along to the same version.
@@ -150,10 +165,13 @@ class ViewCache:
         if info.fingerprint != layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
         if reply[1] == b"whole" and info.policy == "grow":
-            pages = self._parse(info.epoch, 0, reply[2])
-            return View(info, layout.spec, self._params, tuple(pages)), True
+            parsed = tuple(self._parse(info.epoch, 0, reply[2]))
+            return View(info, layout.spec, self._params, parsed), True
         if reply[1] in (b"whole", b"reload"):
-            return await self._load(info, int(meta["slots"])), False
+            pages = -(-int(meta["slots"]) // K)
+            if not whole and pages * page_bytes(layout) > self._cache_bytes:
+                return await self._paged(info, pages), True
+            return await self._load(info, pages), False
         if view is not None and reply[1] == b"behind":
             if records is not None:
                 _follow(records, reply[2][::2], reply[4])
@@ -172,10 +190,14 @@ class ViewCache:
             rows[int(slot)] = row[0]
         return rows
 
-    async def _load(self, info: TenantInfo, slots: int) -> View:
+    async def _paged(self, info: TenantInfo, pages: int) -> PagedView:
+        state = await self._load_fixed(info) if info.policy == "fixed" else None
+        loop = asyncio.get_running_loop()
+        return PagedView(info, self._params, self._layout, pages, self._client, loop, state)
+
+    async def _load(self, info: TenantInfo, total: int) -> View:
         """All pages, as they are while they are fetched; the log then tells what moved since."""
         pages: list[CachedPage] = []
-        total = -(-slots // K)
         for first in range(0, total, PAGES_AT_ONCE):
             numbers = range(first, min(first + PAGES_AT_ONCE, total))
             keys = [page_key(info.name, info.epoch, n) for n in numbers]

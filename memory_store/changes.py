@@ -160,7 +160,7 @@ class Changes:
         changes. None if the tenant moved since it was planned for."""
         if info.policy == "grow" or not plan.touched:
             return b""
-        view = await self._cache.view(info.name)
+        view = await self._cache.whole(info.name)
         if (view.info.epoch, view.info.version) != (info.epoch, info.version) or view.stale:
             return None
         empty = self._layout.empty(1)[0]

@@ -17,16 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memory_store.blocks import Block
 from memory_store.fixed import FixedState
 from memory_store.pages import STATES, Rows
-from memory_store.search import Candidates, best_rows, canonical
+from memory_store.search import Candidates, Source, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
 
 BUCKETS: Final = (8, 16, 32)  # then the params' own m
 
 
-class TenantView(Protocol):
+class TenantView(Source, Protocol):
     """What a read needs of one tenant at one version."""
 
     @property
@@ -34,15 +33,8 @@ class TenantView(Protocol):
     @property
     def params(self) -> ReadParams: ...
     @property
-    def blocks(self) -> Sequence[Block]: ...
-    @property
     def fixed(self) -> FixedState | None:
         """The state of policy `fixed`; None under `grow`."""
-        ...
-
-    @property
-    def now(self) -> float:
-        """The time at which rows expire or not, seconds since the epoch."""
         ...
 
 
@@ -88,7 +80,7 @@ def read_many(
     for view, batch in zip(views, queries, strict=True):
         if batch.ndim != 2 or batch.shape[1] != view.spec.address_dim:
             raise ValueError(f"queries must have shape (Q, {view.spec.address_dim})")
-        best = best_rows(view.blocks, canonical(batch), view.params.candidates, view.now)
+        best = best_rows(view, canonical(batch), view.params.candidates)
         found += [(view, candidates) for candidates in best]
     answers = _answers(found, device)
     readouts, start = [], 0

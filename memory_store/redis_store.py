@@ -26,6 +26,7 @@ from memory_store.errors import (
     StoreUnavailable,
     TenantNotFound,
 )
+from memory_store.paged import PagedView
 from memory_store.pages import K, Layout
 from memory_store.plan import Plan, cue_key
 from memory_store.rows import check, identity, parse_record
@@ -189,11 +190,16 @@ class RedisStore:
         a partial document. Raises DocumentNotFound, and as `forget`."""
         return await self._documents.forget(tenant, id, request)
 
-    async def memory(self, tenant: str) -> View:
+    async def memory(self, tenant: str) -> View | PagedView:
         """The current view: one round trip when the cache is current. While Redis is away, the
-        last one, `stale`. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
+        last one, `stale`. A tenant larger than the cache is read page by page, which must not
+        happen on the event loop's thread. Raises TenantNotFound, CheckpointMismatch, PageCorrupt,
         StoreUnavailable."""
         return await self._cache.view(tenant)
+
+    async def view(self, tenant: str) -> View:
+        """As `memory`, but whole, however large: rows and latents can be looked at."""
+        return await self._cache.whole(tenant)
 
     def export_snapshot(self, tenant: str) -> AsyncIterator[bytes]:
         """The tenant as one file (snapshot.py), all of one version, piece by piece.

@@ -9,16 +9,16 @@ depend on the set of rows alone, not on slots, pages, batch sizes or the machine
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from memory_store.blocks import PAGES, Block
-from memory_store.pages import K, Rows
+from memory_store.pages import FREE, K, Rows
 from memory_store.store import Float32
 
 Float64 = NDArray[np.float64]
@@ -64,21 +64,32 @@ def cosines(query: Float64, rows: Rows) -> Float64:
     return result
 
 
-def best_rows(blocks: Sequence[Block], queries: Float64, m: int, now: float) -> list[Candidates]:
+class Source(Protocol):
+    """The rows of one tenant, to scan and to look at."""
+
+    @property
+    def blocks(self) -> Iterable[Block]: ...
+    @property
+    def now(self) -> float:
+        """The time at which rows are expired or not, seconds since the epoch."""
+        ...
+
+    def rows(self, slots: NDArray[np.int64]) -> Rows: ...
+
+
+def best_rows(source: Source, queries: Float64, m: int) -> list[Candidates]:
     """The m best live rows for each query (Q, d)."""
-    if not blocks:
-        nothing = Candidates(np.zeros(0, np.int64), np.zeros(0, "V1"), np.zeros(0))
-        return [nothing] * len(queries)
+    now = source.now
     found: list[Candidates] = []
     for start in range(0, len(queries), QUERIES):
         part = queries[start : start + QUERIES]
-        survivors = _survivors(blocks, part, m, now)
-        found += [_exact(blocks, slots, q, m) for slots, q in zip(survivors, part, strict=True)]
+        survivors = _survivors(source.blocks, part, m, now)
+        found += [_exact(source, slots, q, m) for slots, q in zip(survivors, part, strict=True)]
     return found
 
 
 def _survivors(
-    blocks: Sequence[Block], queries: Float64, m: int, now: float
+    blocks: Iterable[Block], queries: Float64, m: int, now: float
 ) -> list[NDArray[np.int64]]:
     """For each query the slots of all rows that can be among its m best.
 
@@ -100,6 +111,8 @@ def _survivors(
         if n & (n - 1) == 0:
             hits = [Hits.joined(hits)]
             floor = np.maximum(floor, hits[0].best(count, m) - np.float32(margin))
+    if not hits:
+        return [np.zeros(0, np.int64)] * count
     joined = Hits.joined(hits)
     floor = np.maximum(floor, joined.best(count, m) - np.float32(margin))
     return joined.by_query(count, floor)
@@ -138,12 +151,13 @@ class Hits:
         return np.searchsorted(self.which, np.arange(1, count))
 
 
-def _exact(blocks: Sequence[Block], slots: NDArray[np.int64], query: Float64, m: int) -> Candidates:
+def _exact(source: Source, slots: NDArray[np.int64], query: Float64, m: int) -> Candidates:
     """Score rows exactly, sort them canonically, keep m."""
-    rows = np.empty(len(slots), blocks[0].pages[0].rows.dtype)
-    for i, slot in enumerate(slots.tolist()):
-        page = slot // K
-        rows[i] = blocks[page // PAGES].pages[page % PAGES].rows[slot % K]
+    if not len(slots):
+        return Candidates(slots, np.zeros(0, "V1"), np.zeros(0))
+    rows = source.rows(slots)
+    there = rows["state"] != FREE
+    slots, rows = slots[there], rows[there]
     exact = cosines(query, rows)
     order = _order(exact, rows)[:m]
     return Candidates(slots[order], rows[order], exact[order])

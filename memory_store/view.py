@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memory_store import kernel
 from memory_store.blocks import Block, Blocks
@@ -29,10 +30,10 @@ class CachedPage:
 
     rows: Rows  # (K,), read-only
 
-    @property
-    def nbytes(self) -> int:
-        """With its share of a block."""
-        return self.rows.nbytes + 4 * self.rows["key"].size
+
+def page_bytes(layout: Layout) -> int:
+    """What a page takes in this process, with its share of a block."""
+    return K * (layout.row_size + 4 * layout.spec.address_dim)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,16 @@ class View:
     def blocks(self) -> list[Block]:
         return self.index.of(self.pages)
 
+    def rows(self, slots: NDArray[np.int64]) -> Rows:
+        """Copies of rows, (n,)."""
+        found = Layout(self.spec).empty(len(slots))
+        for i, slot in enumerate(slots.tolist()):
+            found[i] = self.pages[slot // K].rows[slot % K]
+        return found
+
     @property
     def nbytes(self) -> int:
-        held = len(self.pages) * self.pages[0].nbytes if self.pages else 0
+        held = len(self.pages) * page_bytes(Layout(self.spec))
         return held + (self.fixed.nbytes if self.fixed else 0)
 
     def read(self, queries: Float32) -> Readout:

@@ -47,7 +47,7 @@ async def test_every_call_on_a_cluster(cluster: list[int]) -> None:
             await store.forget(name, request(), cues=[fact(n + 1).cue])
         assert len({nodes.keyslot(f"larimar:{{{name}}}:meta") * 3 // SLOTS for name in names}) == 3
         for n, name in enumerate(names):
-            view = await store.memory(name)
+            view = await store.view(name)
             assert view.read(fact(n).address[None]).weights[0][0] > 0.9
             assert [r.prompt for r in (await store.records(name))[0]] == [fact(n).prompt]
         assert await store.tenants() == sorted(names)

@@ -62,7 +62,7 @@ async def test_it_is_forgotten_as_one(
     change = await store.forget_document(tenant, "book", request("key", "body"))
     assert [r.status for r in change.results] == ["erased"] * 5
     assert (await store.tenant(tenant)).chunks == 0
-    assert len((await store.memory(tenant)).latents()) == 1
+    assert len((await store.view(tenant)).latents()) == 1
     assert await store.documents(tenant) == []
     with pytest.raises(errors.DocumentNotFound):
         await store.document(tenant, "book")

@@ -109,7 +109,7 @@ async def test_facts_survive_a_killed_valkey(tmp_path: Path) -> None:
     server.stop()
     store = RedisStore(connect(server.start()), SMALL)
     try:
-        view = await store.memory("acme")
+        view = await store.view("acme")
         assert view.info.version == 2
         assert view.read(fact(1).address[None]).weights[0][0] > 0.9
         assert len(view.latents()) == 1

@@ -31,7 +31,7 @@ async def test_write_replace_forget(
     await reader.memory(fixed_tenant)
     await store.write(fixed_tenant, [fact(1, latent=fact(9).latent), fact(4)], request())
     await store.forget(fixed_tenant, request(), cues=[fact(0).cue])
-    rolled, loaded = await reader.memory(fixed_tenant), await make_store().memory(fixed_tenant)
+    rolled, loaded = await reader.view(fixed_tenant), await make_store().view(fixed_tenant)
     for view in (rolled, loaded, await store.memory(fixed_tenant)):
         readout = view.read(ADDRESSES[1:5])
         expected = np.stack([fact(n).latent for n in (9, 2, 3, 4)])
@@ -47,7 +47,7 @@ async def test_forgetting_everything_leaves_an_empty_memory(
 ) -> None:
     await store.write(fixed_tenant, [fact(n) for n in range(6)], request())
     await store.forget(fixed_tenant, request(), cues=[fact(n).cue for n in range(6)])
-    view = await store.memory(fixed_tenant)
+    view = await store.view(fixed_tenant)
     assert view.read(ADDRESSES).ids == ((),) * 6
     assert view.fixed is not None
     assert np.abs(view.fixed.cross).max() < 1e-12

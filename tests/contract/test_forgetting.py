@@ -90,7 +90,7 @@ def queries() -> Float32:
 
 
 async def compare(store: RedisStore, asked: Float32) -> None:
-    worn, fresh = await store.memory("worn"), await store.memory("fresh")
+    worn, fresh = await store.view("worn"), await store.view("fresh")
     assert_same(worn.read(asked), fresh.read(asked))
     counts = [(v.info.facts, v.info.bytes > 0) for v in (worn, fresh)]
     assert counts[0] == counts[1]

@@ -112,7 +112,7 @@ async def test_a_full_store_refuses_whole_and_still_erases(
         with pytest.raises(errors.StoreFull):
             await store.create_tenant("another")
         assert await store.tenant("acme") == before
-        assert len((await store.memory("acme")).latents()) == 2
+        assert len((await store.view("acme")).latents()) == 2
         change = await store.forget("acme", request(), cues=[fact(2).cue])
         assert change.results[0].status == "erased"
         await store.delete_tenant("acme")
@@ -153,7 +153,7 @@ async def test_a_failover_that_lost_writes_is_noticed(
     way.turn(replica.port)
     assert (await store.memory("acme")).info.facts == 1
     await store.write("acme", [fact(3)], request())
-    view = await store.memory("acme")
+    view = await store.view("acme")
     assert view.info.version == 2
     expected = [float(f.latent[0]) for f in (fact(1), fact(3))]
     assert [float(z[0]) for z in view.latents().values()] == pytest.approx(expected, abs=0.01)
@@ -169,14 +169,14 @@ async def test_with_a_replica_confirmed_nothing_acknowledged_is_lost(
         with client(replica) as link:
             link.execute_command("REPLICAOF", "NO", "ONE")
         way.turn(replica.port)
-        assert len((await careful.memory("acme")).latents()) == 4
+        assert len((await careful.view("acme")).latents()) == 4
     finally:
         await careful.close()
 
 
 async def test_the_cache_is_bounded(primary: ValkeyServer, store: RedisStore) -> None:
     """Least recently used tenants leave; what is asked for is answered all the same."""
-    one = (await store.memory("acme")).nbytes
+    one = (await store.view("acme")).nbytes
     small = RedisStore(
         connect(f"redis://127.0.0.1:{primary.port}"), SMALL, cache_bytes=int(2.5 * one)
     )

@@ -269,7 +269,7 @@ async def test_an_import_cut_short_is_not_seen_and_leaves_nothing(
             await store.import_snapshot(tenant, sound, request())
     monkeypatch.undo()
     assert (await store.tenant(tenant)).version == 1
-    assert len((await store.memory(tenant)).latents()) == 1
+    assert len((await store.view(tenant)).latents()) == 1
     async with Redis.from_url(valkey) as client:
         epochs = {key.split(b":")[2] async for key in client.scan_iter(f"*{{{tenant}}}:*:page:*")}
         assert len(epochs) == 2

@@ -83,7 +83,7 @@ async def test_the_same_cue_replaces(store: RedisStore, tenant: str) -> None:
     cue = fact(1).cue.upper() + " "
     change = await store.write(tenant, [fact(1, cue=cue, latent=fact(9).latent)], request())
     assert [(r.status, r.replaced_id) for r in change.results] == [("replaced", None)]
-    view = await store.memory(tenant)
+    view = await store.view(tenant)
     assert next(iter(view.latents().values())) == pytest.approx(fact(9).latent, abs=0.02)
     assert (await store.tenant(tenant)).facts == 1
 
@@ -110,7 +110,7 @@ async def test_forget_by_id_and_by_cue(store: RedisStore, tenant: str) -> None:
     change = await store.forget(tenant, request(), ids=["a", "x"], cues=[fact(2).cue, "no such"])
     assert [r.status for r in change.results] == ["erased", "not_found", "erased", "not_found"]
     assert [r.id for r in change.results[:3]] == ["a", "x", "b"]
-    assert list((await store.memory(tenant)).latents()) == ["c"]
+    assert list((await store.view(tenant)).latents()) == ["c"]
 
 
 async def test_forgetting_nothing_changes_nothing(store: RedisStore, tenant: str) -> None:
@@ -195,7 +195,7 @@ async def test_writers_with_conflicts_lose_nothing(make_store: MakeStore, tenant
         *(worker.write(tenant, [f], request()) for n, f in enumerate(facts)
           for worker in [workers[n % 4]])
     )  # fmt: skip
-    view = await workers[0].memory(tenant)
+    view = await workers[0].view(tenant)
     assert (view.info.version, view.info.facts, len(view.latents())) == (40, 40, 40)
 
 
@@ -275,7 +275,7 @@ async def test_a_tenant_made_anew_shows_no_old_fact(make_store: MakeStore, tenan
     await one.create_tenant(tenant)
     await one.write(tenant, [fact(2)], request())
     for worker in (one, two):
-        view = await worker.memory(tenant)
+        view = await worker.view(tenant)
         assert view.info.version == 1
         assert next(iter(view.latents().values())) == pytest.approx(fact(2).latent, abs=0.02)
 
@@ -299,10 +299,10 @@ async def test_a_view_behind_catches_up_with_the_rows_that_moved(
     facts = facts_at(clustered(2 * K, 16, 0.5), SMALL)
     for start in range(0, 2 * K, 512):
         await writer.write(tenant, facts[start : start + 512], request())
-    before = await reader.memory(tenant)
+    before = await reader.view(tenant)
     await writer.forget(tenant, request(), cues=[facts[600].cue])
     await writer.write(tenant, [fact(1, cue=facts[601].cue)], request())
-    after, whole = await reader.memory(tenant), await make_store().memory(tenant)
+    after, whole = await reader.view(tenant), await make_store().view(tenant)
     assert after.pages[0] is before.pages[0]
     assert after.pages[1] is not before.pages[1]
     for mine, fresh in zip(after.pages, whole.pages, strict=True):
@@ -320,7 +320,7 @@ async def test_a_log_that_is_too_short_means_loading_again(
         await writer.write(tenant, [fact(n)], request())
     async with Redis.from_url(valkey) as client:
         await client.ltrim(f"larimar:{{{tenant}}}:{epoch}:log", -1, -1)
-    assert len((await reader.memory(tenant)).latents()) == 4
+    assert len((await reader.view(tenant)).latents()) == 4
 
 
 async def test_a_flipped_byte_names_the_page_and_leaves_others_alone(

@@ -63,7 +63,7 @@ def test_the_64_best_rows_are_the_64_best() -> None:
     addresses = clustered(1500, 384, 0.99999)
     view = build_view(facts_at(addresses, WIDE), WIDE)
     query = canonical(near(addresses[:1], amount=0.001))
-    found = best_rows(view.blocks, query, 64, now=0)[0]
+    found = best_rows(view, query, 64)[0]
     rows = np.concatenate([page.rows for page in view.pages])[:1500]
     whole = np.rint(query[0] * 2.0**24).astype(np.int64).astype(object)
     keys = np.rint(rows["key"].astype(np.float64) * 2.0**24).astype(np.int64).astype(object)
@@ -92,7 +92,7 @@ def test_float32_scores_stay_within_the_bound(seed: int, d: int) -> None:
 def test_equal_addresses_are_ordered_by_newness() -> None:
     addresses = np.repeat(spread(1, 16), 5, axis=0)
     view = scattered(facts_at(addresses, SMALL), [9, 3, 700, 1, 4])
-    found = best_rows(view.blocks, canonical(addresses[:1]), 64, now=0)[0]
+    found = best_rows(view, canonical(addresses[:1]), 64)[0]
     assert found.rows["stamp"].tolist() == [5, 4, 3, 2, 1]
 
 

@@ -1,0 +1,95 @@
+"""A tenant larger than the cache: its pages are fetched while it is read, and not kept.
+
+Slow, but bounded: one block of pages at a time. Reading happens on another thread than the event
+loop, which does the fetching. A change may fall between two pages, so such a read is of the rows
+as they were when each was looked at; a row that was erased meanwhile is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_store import kernel
+from memory_store.blocks import PAGES, Block
+from memory_store.fixed import FixedState
+from memory_store.pages import K, Layout, Rows
+from memory_store.scripts import Client, page_key, translated
+from memory_store.store import Float32, MemorySpec, Readout, ReadParams, TenantInfo
+from memory_store.view import CachedPage
+
+T = TypeVar("T")
+SECONDS: Final = 60.0  # for one block of pages
+
+
+@dataclass(frozen=True)
+class PagedView:
+    """`TenantMemory` of store.py. `read` blocks its thread, which must not be the event loop's."""
+
+    info: TenantInfo
+    params: ReadParams
+    layout: Layout
+    pages: int
+    client: Client
+    loop: asyncio.AbstractEventLoop
+    fixed: FixedState | None = None
+    stale: bool = False
+
+    @property
+    def spec(self) -> MemorySpec:
+        return self.layout.spec
+
+    @property
+    def now(self) -> float:
+        return time.time()
+
+    @property
+    def blocks(self) -> Iterator[Block]:
+        for first in range(0, self.pages, PAGES):
+            count = min(PAGES, self.pages - first)
+            yield Block(self._wait(self._fetch(range(first, first + count))))
+
+    def read(self, queries: Float32) -> Readout:
+        """Least-squares read of queries (Q, d). Raises ValueError, PageCorrupt,
+        StoreUnavailable, and RuntimeError on the event loop's own thread."""
+        return kernel.read_many([self], [queries])[0]
+
+    def rows(self, slots: NDArray[np.int64]) -> Rows:
+        return self._wait(self._rows(slots))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self.loop:
+            work.close()
+            raise RuntimeError("a tenant larger than the cache is read from another thread")
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(SECONDS)
+
+    async def _fetch(self, numbers: Sequence[int]) -> list[CachedPage]:
+        epoch, pages = self.info.epoch, []
+        for n in numbers:
+            with translated():
+                data: Any = await self.client.get(page_key(self.info.name, epoch, n))
+            rows = self.layout.parse_page(data, epoch, n) if data else self.layout.empty()
+            pages.append(CachedPage(rows))
+        return pages
+
+    async def _rows(self, slots: NDArray[np.int64]) -> Rows:
+        layout, found = self.layout, []
+        for slot in slots.tolist():
+            key = page_key(self.info.name, self.info.epoch, slot // K)
+            first = layout.offset(slot)
+            with translated():
+                data: Any = await self.client.getrange(key, first, first + layout.row_size - 1)
+            row = np.frombuffer(data.ljust(layout.row_size, b"\0"), layout.dtype)
+            layout.check_rows(row, self.info.epoch, slot)
+            found.append(row)
+        return np.concatenate([layout.empty(0), *found])
