@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 from redis.asyncio import RedisCluster
@@ -20,6 +21,7 @@ from memory_store.redis_store import RedisStore, connect
 from memory_store.store import MemoryStore
 from service.audit import Audit
 from service.auth import Authenticator, Principal, admin_key
+from service.background import in_daemon
 from service.engine.protocol import Engine, EngineStopped
 from service.errors import Starting
 from service.keystore import KeyStore
@@ -118,7 +120,7 @@ class Service:
     async def _live(self) -> None:
         try:
             if self._engine is None:
-                self._engine = await asyncio.to_thread(_load_engine, self.settings)
+                self._engine = await in_daemon(partial(_load_engine, self.settings))
             await self._engine.start()
             self.metrics.follow(self._engine)
             if self._store is None:

@@ -74,7 +74,7 @@ def test_a_wrong_setting_stops_the_start_with_one_line(
 
 
 def test_a_drain_admits_then_refuses_then_ends(tmp_path: Path) -> None:
-    with process(tmp_path, 0.5, LARIMAR_DRAIN_DELAY="1") as one, one.client() as client:
+    with process(tmp_path, 1.5, LARIMAR_DRAIN_DELAY="3") as one, one.client() as client:
         with client.stream("POST", PATH, json=STREAM) as response:
             received = events(response)
             assert next(received)[0] == "token"

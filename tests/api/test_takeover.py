@@ -20,7 +20,7 @@ def test_a_worker_leaves_without_an_error_at_the_client(valkey: str, tmp_path: P
     environment = {
         "LARIMAR_REDIS_URL": valkey,
         "LARIMAR_ADMIN_KEY": ADMIN_KEY,
-        "LARIMAR_DRAIN_DELAY": "1",  # ten looks of the balancer
+        "LARIMAR_DRAIN_DELAY": "2",  # twenty looks of the balancer
     }
     with (
         process(tmp_path / "a", 0.02, **environment) as leaving,
