@@ -153,8 +153,13 @@ class Errors:
 
 
 def log_failure(exc: Exception, problem: Problem) -> None:
-    """A stack only for what nobody foresaw; a store that is away needs one line."""
-    if problem.code == "internal_error":
+    """A stack only for what nobody foresaw; a store that is away needs one line.
+
+    That a service starts or drains is told to every probe, and is no failure.
+    """
+    if problem.code in ("starting", "draining"):
+        log.debug("not ready", code=problem.code)
+    elif problem.code == "internal_error":
         log.error("failure", code=problem.code, exc_info=exc)
     else:
         log.warning("failure", code=problem.code, error=type(exc).__name__)
