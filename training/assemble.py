@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory_store.store import ReadParams
 from service.model import checkpoint, lora
 from service.model.codec import CodecConfig
 from service.model.decoder import Decoder
@@ -59,7 +58,6 @@ def card(runs: Path, saved: dict[str, Any], threshold: float, seed: int) -> dict
         "codec": dataclasses.asdict(config),
         "adapter": {**dataclasses.asdict(lora.AdapterConfig()),
                     "blocks": decoder.model.config.num_hidden_layers},
-        "read": dataclasses.asdict(ReadParams()),
         "scope": {"threshold": threshold},
         "data": list(DATA),
         "seed": seed,

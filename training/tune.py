@@ -30,7 +30,7 @@ def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:
     addresses, latents = model.address.encode(cues).numpy(), model.latents(texts).numpy()
     vectors = zip(cues, addresses, latents, strict=True)
     facts = [Fact(cue, a, z, id=str(i)) for i, (cue, a, z) in enumerate(vectors)]
-    memory = build_view(facts, model.spec, model.read_params)
+    memory = build_view(facts, model.spec)
     asks = [(p, str(i)) for i, c in enumerate(cases) for p in c["paraphrase_prompts"]]
     near = [p for c in cases for p in c["neighborhood_prompts"][:4]]
     prompts = [p for p, _ in asks] + near

@@ -53,6 +53,9 @@ class EngineSettings(Protocol):
     """What of the service's settings concerns the engine."""
 
     checkpoint: Path | None
+    decoder: str | None
+    encoder: str | None
+    device: str
     threads: int
     max_rows: int
     queue_size: int
@@ -89,7 +92,9 @@ class Larimar:
         """Raises CheckpointError or WeightsError."""
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        model = LarimarModel.load(settings.checkpoint or DEFAULT)
+        model = LarimarModel.load(
+            settings.checkpoint or DEFAULT, settings.decoder, settings.encoder, settings.device
+        )
         return Larimar(model, rows=settings.max_rows, queue_size=settings.queue_size)
 
     # --- what the routes call ---------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from memory_store.kernel import TenantView, read_many
-from memory_store.store import MemorySpec, Readout, ReadParams
+from memory_store.store import MemorySpec, Readout
 from service.model import lora
 from service.model.address import AddressEncoder, Sketch
 from service.model.checkpoint import DEFAULT, Checkpoint
@@ -69,7 +69,6 @@ class LarimarModel:
         for module in (self.codec, self.gate, decoder.model, sentence.model):
             module.requires_grad_(False)
         self.threshold = float(card["scope"]["threshold"])
-        self.read_params = ReadParams(**card["read"])
         self.spec = MemorySpec(self.address.dim, self.codec.config.latent, checkpoint.fingerprint())
 
     @staticmethod

@@ -27,6 +27,6 @@ def remember(model: LarimarModel) -> Callable[[Pairs], View]:
         latents = model.latents([fact_text(p, t, None) for p, t in pairs]).numpy()
         facts = [Fact(f"cue {i}", a, z, id=str(i))
                  for i, (a, z) in enumerate(zip(addresses, latents, strict=True))]  # fmt: skip
-        return build_view(facts, model.spec, model.read_params)
+        return build_view(facts, model.spec)
 
     return made
