@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+BLOCK = 8  # positions decoded at a time
+
 
 @dataclass(frozen=True, slots=True)
 class CodecConfig:
@@ -108,9 +110,22 @@ class Codec(nn.Module):
         return states
 
     def decode(self, z: Tensor) -> list[list[int]]:
-        """Latents (B, C) → token ids of each, without the end token."""
-        best = (self.states(z) @ self.embedding.T).argmax(-1).tolist()  # (B, T)
-        return [row[: row.index(self.end)] if self.end in row else row for row in best]
+        """Latents (B, C) → token ids of each, without the end token.
+
+        The product with the whole table is what costs: rows that have ended take no part in the
+        later positions.
+        """
+        states = self.states(z)  # (B, T, d)
+        rows: list[list[int]] = [[] for _ in range(len(z))]
+        going = list(range(len(z)))
+        for start in range(0, self.config.max_tokens, BLOCK):
+            if going:
+                part = states[going, start : start + BLOCK]  # (b, BLOCK, d)
+                best = (part @ self.embedding.T).argmax(-1).tolist()
+                for i, tokens in zip(going, best, strict=True):
+                    rows[i] += tokens
+                going = [i for i in going if self.end not in rows[i]]
+        return [row[: row.index(self.end)] if self.end in row else row for row in rows]
 
     def pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token rows of at most T → ids (B, T') with the end token where it fits, lengths (B,)."""

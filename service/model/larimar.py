@@ -128,7 +128,7 @@ class LarimarModel:
         readouts = read_many(
             [views[i] for i in owner], [addresses[j : j + 1] for j in range(len(flat))]
         )
-        answers = self._judge(flat, readouts)
+        answers = self._judge(flat, owner, readouts)
         best: list[Reading] = [Reading() for _ in queries]
         for i, answer in zip(owner, answers, strict=True):
             if answer.ids and (not best[i].ids or answer.confidence > best[i].confidence):
@@ -137,27 +137,35 @@ class LarimarModel:
                                     (force or reading.confidence >= self.threshold))
                 for reading, force in zip(best, always, strict=True)]  # fmt: skip
 
-    def _judge(self, units: Sequence[str], readouts: Sequence[Readout]) -> list[Reading]:
-        """Reads the latents back and asks the gate about each unit."""
-        out = [Reading() for _ in units]
+    def _judge(
+        self, units: Sequence[str], owner: Sequence[int], readouts: Sequence[Readout]
+    ) -> list[Reading]:
+        """Reads the latents back and asks the gate about each unit.
+
+        Units of one prompt that read the same row first share the readout nearest to it.
+        """
         # a readout of zero has no direction: there is nothing to decode
         found = [i for i, r in enumerate(readouts) if r.ids[0] and r.latent.any()]
-        if not found:
-            return out
-        tokens = self._decode(torch.stack([torch.from_numpy(readouts[i].latent[0]) for i in found]))
-        texts = [self.decoder.decode(row) for row in tokens]
-        match = torch.tensor(
-            [features(readouts[i], 0, units[i], text, self.address.sketch)
-             for i, text in zip(found, texts, strict=True)]
-        )  # fmt: skip
-        confidence = self.gate.probability([units[i] for i in found], texts, match)
-        for i, row, text, p in zip(found, tokens, texts, confidence, strict=True):
-            weights = tuple(float(w) for w in readouts[i].weights[0])
-            out[i] = Reading(False, p, tuple(row), text, readouts[i].ids[0], weights)
+        row = {i: (owner[i], readouts[i].ids[0][0]) for i in found}
+        nearest = {row[i]: i for i in sorted(found, key=lambda i: float(readouts[i].cosines[0][0]))}
+        sharp = list(nearest.values())
+        tokens = dict(zip(sharp, self._decode([readouts[i] for i in sharp]), strict=True))
+        texts = {i: self.decoder.decode(tokens[i]) for i in sharp}
+        facts = [texts[nearest[row[i]]] for i in found]
+        match = [features(readouts[i], 0, units[i], fact, self.address.sketch)
+                 for i, fact in zip(found, facts, strict=True)]  # fmt: skip
+        confidence = self.gate.probability([units[i] for i in found], facts, torch.tensor(match))
+        out = [Reading() for _ in units]
+        for i, p in zip(found, confidence, strict=True):
+            best = nearest[row[i]]
+            weights = tuple(float(w) for w in readouts[best].weights[0])
+            ids = readouts[best].ids[0]
+            out[i] = Reading(False, p, tuple(tokens[best]), texts[best], ids, weights)
         return out
 
     @torch.inference_mode()
-    def _decode(self, latents: torch.Tensor, batch: int = 64) -> list[list[int]]:
-        latents = latents.to(self.decoder.device)
+    def _decode(self, readouts: Sequence[Readout], batch: int = 64) -> list[list[int]]:
+        rows = [torch.from_numpy(readout.latent[0]) for readout in readouts]
+        latents = torch.stack(rows).to(self.decoder.device) if rows else torch.zeros(0, 0)
         return [row for i in range(0, len(latents), batch)
                 for row in self.codec.decode(latents[i : i + batch])]  # fmt: skip
