@@ -46,7 +46,9 @@
 - name: tmp
   emptyDir: {sizeLimit: {{ .Values.tmpSizeLimit }}}
 - name: admin
-  secret: {secretName: {{ include "larimar.adminSecret" . }}}
+  secret:
+    secretName: {{ include "larimar.adminSecret" . }}
+    items: [{key: {{ include "larimar.adminSecretKey" . }}, path: {{ include "larimar.adminSecretKey" . }}}]
 {{- with .Values.receipts.existingSecret }}
 - name: receipts
   secret: {secretName: {{ . }}}
