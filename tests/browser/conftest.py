@@ -33,7 +33,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 30_000
+PATIENCE_MS = {"fake": 30_000, "real": 180_000}
+MODEL_SETTINGS = {"LARIMAR_CHECKPOINT", "LARIMAR_DECODER", "LARIMAR_ENCODER", "LARIMAR_DEVICE"}
 _numbers = itertools.count()
 START_SECONDS = 300  # the real engine loads a model
 
@@ -73,7 +74,8 @@ def _serving(command: list[str], data: Path) -> Iterator[Served]:
     """A ready process with its own port and data folder."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("LARIMAR_")}
+    ours = {name for name in os.environ if name.startswith("LARIMAR_")} - MODEL_SETTINGS
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment |= {"LARIMAR_PORT": str(port), "LARIMAR_DATA_DIR": str(data)}
     environment |= {"LARIMAR_DRAIN_DELAY": "0", "LARIMAR_LOG_LEVEL": "error"}
     popen = subprocess.Popen(
@@ -109,11 +111,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, served: Served) -> Iterator[Page]:
+def page(browser: Browser, served: Served, pytestconfig: pytest.Config) -> Iterator[Page]:
     """A new visitor's page: an error, a refused resource or a stranger's address fails the test."""
-    expect.set_options(timeout=PATIENCE_MS)
+    patience = PATIENCE_MS[pytestconfig.getoption("--engine")]
+    expect.set_options(timeout=patience)
     context = browser.new_context(viewport={"width": 1360, "height": 1000})
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(patience)
     one = context.new_page()
     wrong: list[str] = []
     one.on("pageerror", lambda error: wrong.append(str(error)))
