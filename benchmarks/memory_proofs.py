@@ -218,10 +218,8 @@ async def life(url: str, changes: int, seed: int = 0) -> dict[str, Any]:
             if version % 50 == 49:
                 _ = [change async for change in store.sweep(TENANT)]
         await asyncio.sleep(0.02)
-        survivors = [replace(f, id=None) for f in alive.values()]
-        async for _ in store.sweep(TENANT):
-            pass
-        await assert_same_memory(store, survivors)
+        _ = [change async for change in store.sweep(TENANT)]
+        await assert_same_memory(store, survivors := list(alive.values()))
         await store.delete_tenant(TENANT)
     return {"changes": changes, "survivors": len(survivors)}
 

@@ -144,43 +144,42 @@ class ViewCache:
 
         `records`, by slot, are brought along to the same version.
         """
-        layout = self._layout
-        known = view.info if view else None
-        reply = await self._scripts.run(
-            "sync",
-            tenant,
-            known.epoch if known else "",
-            known.version if known else 0,
-            known.change if known else "",
-            SLOTS_TO_REPLAY,
-            HEADER.size,
-            layout.row_size,
-            K,
-            "0" if records is None else "1",
-            PAGES_INLINE if records is None else 0,
-        )
-        if not reply:
-            raise TenantNotFound(tenant)
-        info, meta = parse_meta(tenant, reply[0])
+        reply = await self._ask(tenant, view.info if view else None, records is not None)
+        layout, (info, meta) = self._layout, parse_meta(tenant, reply[0])
         if info.fingerprint != layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
         if reply[1] == b"whole" and info.policy == "grow":
             parsed = tuple(self._parse(info.epoch, 0, reply[2]))
             return View(info, layout.spec, self._params, parsed), True
-        if reply[1] in (b"whole", b"reload"):
+        if view is None or reply[1] in (b"whole", b"reload"):
             pages = -(-int(meta["slots"]) // K)
             if not whole and pages * page_bytes(layout) > self._cache_bytes:
                 return await self._paged(info, pages), True
             return await self._load(info, pages), False
-        if view is not None and reply[1] == b"behind":
+        if reply[1] == b"behind":
             if records is not None:
                 _follow(records, reply[2][::2], reply[4])
-            view = view.with_rows(self._rows(info.epoch, reply[2]))
-            if view.fixed is not None and reply[3] is not None:
-                stored = fixed.parse(reply[3], layout.spec, info.epoch)
-                view = replace(view, fixed=view.fixed.agreeing_with(stored))
-        assert view is not None, "current or behind what?"
+            view = self._replay(view, info, reply[2], reply[3])
         return replace(view, info=info), True
+
+    async def _ask(self, tenant: str, known: TenantInfo | None, with_records: bool) -> list[Any]:
+        """lua/sync.lua's reply. Raises TenantNotFound."""
+        cached = (known.epoch, known.version, known.change) if known else ("", 0, "")
+        shape = (HEADER.size, self._layout.row_size, K)
+        extra = ("1", 0) if with_records else ("0", PAGES_INLINE)
+        reply = await self._scripts.run("sync", tenant, *cached, SLOTS_TO_REPLAY, *shape, *extra)
+        if not reply:
+            raise TenantNotFound(tenant)
+        return reply
+
+    def _replay(
+        self, view: View, info: TenantInfo, moved: list[bytes], state: bytes | None
+    ) -> View:
+        view = view.with_rows(self._rows(info.epoch, moved))
+        if view.fixed is None or state is None:
+            return view
+        stored = fixed.parse(state, view.spec, info.epoch)
+        return replace(view, fixed=view.fixed.agreeing_with(stored))
 
     def _rows(self, epoch: str, flat: list[bytes]) -> dict[int, np.void]:
         rows: dict[int, np.void] = {}

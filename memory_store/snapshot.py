@@ -20,7 +20,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -48,42 +48,42 @@ def export(view: View, records: dict[int, bytes], documents: list[Document]) -> 
     slots = _slots_in_order(view)
     lines = b"".join(records[slot] + b"\n" for slot in slots)
     index = b"".join(json.dumps(_fields(doc)).encode() + b"\n" for doc in documents)
-    d, c, n = view.spec.address_dim, view.spec.latent_dim, len(slots)
-    shapes = [
-        ("keys", "F16", [n, d], 2 * n * d),
-        ("latents", "F16", [n, c], 2 * n * c),
-        ("records", "U8", [len(lines)], len(lines)),
-        ("documents", "U8", [len(index)], len(index)),
-    ]
-
-    def data() -> Iterator[bytes]:
-        for field in ("key", "latent"):
-            for start in range(0, n, BATCH):
-                part = slots[start : start + BATCH]
-                yield b"".join(view.pages[s // K].rows[field][s % K].tobytes() for s in part)
-        yield lines
-        yield index
-
-    checksum = hashlib.sha256()
-    for piece in data():
-        checksum.update(piece)
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "format": FORMAT,
-            "fingerprint": view.spec.fingerprint,
-            "policy": view.info.policy,
-            "version": str(view.info.version),
-            "sha256": checksum.hexdigest(),
-        }
-    }
-    end = 0
-    for name, dtype, shape, size in shapes:
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
-        end += size
+    tensors: list[tuple[str, str, list[int], Callable[[], Iterator[bytes]]]] = [
+        ("keys", "F16", [len(slots), view.spec.address_dim], lambda: _vectors(view, slots, "key")),
+        ("latents", "F16", [len(slots), view.spec.latent_dim],
+         lambda: _vectors(view, slots, "latent")),
+        ("records", "U8", [len(lines)], lambda: iter([lines])),
+        ("documents", "U8", [len(index)], lambda: iter([index])),
+    ]  # fmt: skip
+    checksum, end = hashlib.sha256(), 0
+    header: dict[str, Any] = {}
+    for name, dtype, shape, pieces in tensors:
+        start = end
+        for piece in pieces():
+            checksum.update(piece)
+            end += len(piece)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    header["__metadata__"] = _meta(view) | {"sha256": checksum.hexdigest()}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
-    yield from data()
+    for *_, pieces in tensors:
+        yield from pieces()
+
+
+def _meta(view: View) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "fingerprint": view.spec.fingerprint,
+        "policy": view.info.policy,
+        "version": str(view.info.version),
+    }
+
+
+def _vectors(view: View, slots: list[int], field: str) -> Iterator[bytes]:
+    for start in range(0, len(slots), BATCH):
+        part = slots[start : start + BATCH]
+        yield b"".join(view.pages[s // K].rows[field][s % K].tobytes() for s in part)
 
 
 def _slots_in_order(view: View) -> list[int]:

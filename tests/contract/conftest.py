@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,11 +26,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its URL."""
-    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
-    yield server.start()
-    server.stop()
+def valkey() -> Iterator[str]:
+    """Its URL. In memory where there is room: it syncs every write, and disks can be slow."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and shutil.disk_usage(shared).free > 2 << 30
+    with tempfile.TemporaryDirectory(dir=shared if roomy else None) as folder:
+        server = EmbeddedValkey(Path(folder))
+        yield server.start()
+        server.stop()
 
 
 @pytest.fixture
