@@ -37,8 +37,9 @@ class Tenant:
         return ok(self.post("forget", which))
 
     def generate(self, prompt: str, **more: Any) -> dict[str, Any]:
-        """The one result."""
-        result: dict[str, Any] = ok(self.post("generate", {"prompt": prompt, **more}))["results"][0]
+        """The one result, of few tokens unless told otherwise."""
+        body = {"prompt": prompt, "max_new_tokens": 12} | more
+        result: dict[str, Any] = ok(self.post("generate", body))["results"][0]
         return result
 
     def text(self, prompt: str, **more: Any) -> str:

@@ -32,7 +32,7 @@ class Running:
     def client(self, key: str | None = ADMIN_KEY, **headers: str) -> httpx.Client:
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=300)
 
 
 def settings(redis_url: str, **changes: Any) -> Settings:

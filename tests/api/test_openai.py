@@ -142,12 +142,14 @@ def test_a_conversation_asks_its_last_user_message(client: openai.OpenAI, tenant
         {"role": "assistant", "content": "Hello!"},
         {"role": "user", "content": [{"type": "text", "text": CAPITAL}]},
     ]
-    reply: Any = client.chat.completions.create(model="default", messages=messages)
+    reply: Any = client.chat.completions.create(model="default", messages=messages, max_tokens=12)
     assert used(reply)["fact_ids"] == [id]
     assert "Lyon" in reply.choices[0].message.content
     assert reply.choices[0].message.role == "assistant"
     text, role = "", None
-    stream: Any = client.chat.completions.create(model="default", messages=messages, stream=True)
+    stream: Any = client.chat.completions.create(
+        model="default", messages=messages, max_tokens=12, stream=True
+    )
     for chunk in stream:
         for choice in chunk.choices:
             role = choice.delta.role or role
