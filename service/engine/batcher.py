@@ -136,8 +136,8 @@ class Larimar:
 
     async def generate(self, items: Sequence[GenerateItem]) -> AsyncIterator[Token | Generated]:
         stream = Stream(items, asyncio.get_running_loop())
-        await self._call("generate", stream, len(items))
         try:
+            await self._call("generate", stream, len(items))
             left = len(items)
             while left:
                 event = await stream.events.get()
@@ -202,7 +202,10 @@ class Larimar:
                 job = self._jobs.get(block=idle and not jobs)
                 if job is None:
                     break
-                jobs.append(job)
+                if job.done.set_running_or_notify_cancel():  # from here on it cannot be cancelled
+                    jobs.append(job)
+                else:
+                    self._release(job.size)
         except queue.Empty:
             pass
         self._taken = jobs

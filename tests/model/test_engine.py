@@ -90,6 +90,25 @@ async def test_a_client_that_leaves_frees_its_row(engine: Larimar) -> None:
     assert engine._pending == 0
 
 
+async def test_calls_given_up_while_they_wait_hurt_nobody(engine: Larimar, memory: View) -> None:
+    rows = [GenerateItem(PROMPT, memory, "auto", Sampling(4))]
+    for wait in (0, 0, 0.01, 0.05):
+        calls = [
+            asyncio.ensure_future(engine.encode([FactText(text="a fact")])),
+            asyncio.ensure_future(engine.read(memory, [PROMPT])),
+            asyncio.ensure_future(engine.score(memory, [ScoreItem(PROMPT, ("Lyon",))], "auto")),
+            asyncio.ensure_future(said(engine, *rows)),
+        ]
+        await asyncio.sleep(wait)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    while engine.workload.pending:  # nothing of what was given up stays counted
+        await asyncio.sleep(0.01)
+    assert (await said(engine, *rows))[0].text.strip() == "Lyon"
+    assert engine.alive
+
+
 async def test_scores_are_higher_for_what_was_written(engine: Larimar, memory: View) -> None:
     item = ScoreItem(PROMPT, ("Lyon", "Paris"))
     edited = (await engine.score(memory, [item], "auto"))[0]

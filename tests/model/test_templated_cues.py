@@ -21,5 +21,3 @@ def test_300_facts_that_differ_in_one_number_are_each_answered(
     wrong = [r.text for r, (p, t) in zip(readings, facts, strict=True) if r.text != f"{p} {t}"]
     assert wrong == []
     assert all(reading.in_scope for reading in readings)
-    absent = "The badge number of agent 7777 is"
-    assert not model.read([absent], [memory], [False])[0].in_scope
