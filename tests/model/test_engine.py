@@ -103,7 +103,7 @@ async def test_calls_given_up_while_they_wait_hurt_nobody(engine: Larimar, memor
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-    while engine.workload.pending:  # nothing of what was given up stays counted
+    while engine.workload.pending:  # noqa: ASYNC110 - nothing given up stays counted
         await asyncio.sleep(0.01)
     assert (await said(engine, *rows))[0].text.strip() == "Lyon"
     assert engine.alive
