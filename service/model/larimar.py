@@ -20,7 +20,7 @@ from service.model.checkpoint import DEFAULT, Checkpoint
 from service.model.codec import Codec, CodecConfig
 from service.model.decoder import Decoder
 from service.model.encoder import SentenceEncoder
-from service.model.scope import ScopeGate, features, units
+from service.model.scope import CUE, ScopeGate, features, units
 from service.model.weights import decoder_path, encoder_path
 
 
@@ -158,6 +158,8 @@ class LarimarModel:
         out = [Reading() for _ in units]
         for i, p in zip(found, confidence, strict=True):
             best = nearest[row[i]]
+            if readouts[i].cosines[0][0] >= CUE:
+                p = 1.0
             weights = tuple(float(w) for w in readouts[best].weights[0])
             ids = readouts[best].ids[0]
             out[i] = Reading(False, p, tuple(tokens[best]), texts[best], ids, weights)

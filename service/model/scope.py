@@ -4,8 +4,8 @@ A prompt is looked at in three units: its last sentence, its last two, and the w
 what the completion must continue (in chat, the last user message takes the prompt's place). A
 unit is read from memory; the fact read back *from the latent* and the unit go through a
 cross-encoder, whose pooled state, the match itself (cosine, lead over the second row, posterior
-variance, weight) and the overlap of the words give a calibrated probability. The best unit
-decides.
+variance, weight) and the overlap of the words give a calibrated probability. A unit whose
+address is the row's own is the cue itself, and needs no opinion. The best unit decides.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from service.model.address import Sketch
 from service.model.encoder import SentenceEncoder
 
 FEATURES = 8
+CUE = 0.995  # cosine from which a unit is the stored cue; other numbers in one template reach .78
+STRANGER = 0.5  # the second row's cosine in a memory of hundreds; a small one has no such row
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
 
 
@@ -36,7 +38,7 @@ def features(readout: Readout, query: int, unit: str, fact: str, sketch: Sketch)
     """The match of one query of a readout, and its words' overlap with the fact read back."""
     cosines = [float(c) for c in readout.cosines[query]]  # by weight, the best first
     ranked = sorted(cosines, reverse=True)
-    lead = ranked[0] - ranked[1] if len(ranked) > 1 else 1.0
+    lead = ranked[0] - max([STRANGER, *ranked[1:2]])
     match = [cosines[0], lead, float(readout.variance[query]), float(readout.weights[query][0])]
     return [*match, *sketch.coverage(unit, fact), *sketch.coverage(fact, unit)]
 
