@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "keys": "cli.keys:app",
     "verify-receipt": "cli.receipts:app",
     "config": "cli.config:app",
+    "train": "cli.train:app",
     "eval": "cli.evaluate:app",
 }
 

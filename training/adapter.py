@@ -2,8 +2,9 @@
 
 The memory tokens of a row are the fact's own tokens: the codec puts its output on the same table,
 so nothing of the codec is needed here. Rows ask in another wording, after distracting text, as a
-question, as "Q: … A:" and through the chat template; the loss is on the answer and the end token
-after it. Some rows carry the memory of another fact; they are held to the base model (KL).
+question, as "Q: … A:" and through the chat template, at times in another case; the loss is on the
+answer and the end token after it. Some rows carry the memory of another fact (any, the same
+relation of another subject, another relation of the subject) and are held to the base model (KL).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,10 +21,11 @@ from torch.nn import functional as F
 from service.model import lora
 from service.model.decoder import Decoder
 from training import synthetic
-from training.codec import join, learning_rate, log
-from training.data import Ask, Relations, running_text, sentences, squad, zsre
+from training.data import Ask, Relations, join, running_text, sentences, squad, zsre
+from training.loop import Group, Hardware, Run
 
-WRONG = 0.12  # share of rows whose memory is another fact's
+WRONG = 0.14  # share of rows whose memory is another fact's
+RECASED = 0.09
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,39 @@ class Rows:
             sentence, question, answer = r.choice(self.squad)
             if len(self.decoder.encode(sentence)) < self.limit:
                 return sentence, question, answer
-        ask = synthetic.ask(r) if kind < 0.5 else self.relations.ask(r)
-        return self._state(ask), ask.query, ask.target
+        if kind < 0.3:
+            ask = self.relations.statement(r)
+            return ask.prompt, ask.query, ask.target
+        ask = synthetic.ask(r) if kind < 0.6 else self.relations.ask(r)
+        turned = synthetic.turned(ask.prompt, ask.target) if r.random() < 0.3 else None
+        return turned or self._state(ask), ask.query, ask.target
 
     def _state(self, ask: Ask) -> str:
         return join(ask.prompt, ask.target) + self.rng.choice(["", "", "."])
+
+    def recased(self, text: str, query: str, target: str) -> tuple[str, str, str]:
+        """The query, the cue or the whole fact in capitals or in small letters."""
+        change = self.rng.choice([str.upper, str.lower, str.title])
+        kind = self.rng.random()
+        if kind < 0.4 or target not in text:
+            return text, change(query), target
+        if kind < 0.8:  # what is stored as the answer stays as it is
+            return target.join(map(change, text.split(target))), query, target
+        return change(text), query, change(target)
+
+    def near_miss(self) -> tuple[str, str, str]:
+        """A memory that does not answer the query: same relation or same subject."""
+        r, rel = self.rng, self.relations
+        if r.random() < 0.3:
+            entity, value, forms = r.choice(synthetic.KINDS)
+            cue = synthetic.fill(r.choice(synthetic.cues(forms)), entity(r))
+            return join(cue, value(r)), synthetic.fill(r.choice(forms), entity(r)), value(r)
+        relation = r.choice([name for name in rel.names if len(set(rel.subjects[name])) > 1])
+        subject, other = r.sample(sorted(set(rel.subjects[relation])), 2)
+        asked = rel.other_relation(relation, r) if r.random() < 0.5 else relation
+        query = rel.template(asked or relation, r).format(other if asked == relation else subject)
+        fact = join(rel.template(relation, r).format(subject), rel.target(relation, r))
+        return fact, query, rel.target(asked or relation, r)
 
     def prompt(self, query: str) -> tuple[str, bool]:
         """The query as a client may send it; True if the answer needs a space before it."""
@@ -86,14 +115,20 @@ class Rows:
 
     def row(self) -> Row:
         text, query, target = self.ask()
-        wrong = self.rng.random() < WRONG
-        if wrong:
-            text = self.ask()[0]
+        kind = self.rng.random()
+        if kind < WRONG:
+            near = kind < 0.7 * WRONG
+            text, query, target = self.near_miss() if near else (self.ask()[0], query, target)
+        elif kind < WRONG + RECASED:
+            text, query, target = self.recased(text, query, target)
         prompt, space = self.prompt(query)
         encode = self.decoder.encode
         answer = [*encode(f" {target}" if space else target)[:24], self.decoder.end]
         return Row(
-            encode(text)[: self.limit], encode(prompt, template=not space)[-96:], answer, wrong
+            encode(text)[: self.limit],
+            encode(prompt, template=not space)[-96:],
+            answer,
+            kind < WRONG,
         )
 
     def batches(self, size: int) -> Iterator[list[Row]]:
@@ -111,20 +146,23 @@ def _answer_logits(decoder: Decoder, heads: list[list[int]], rows: list[Row], on
     full = [head + row.answer[:-1] for head, row in zip(heads, rows, strict=True)]
     longest = max(map(len, full))
     ids = torch.tensor([row + [decoder.end] * (longest - len(row)) for row in full])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in full])
+    ids = ids.to(decoder.device)
+    lengths = torch.tensor([[len(row)] for row in full], device=ids.device)
+    mask = torch.arange(longest, device=ids.device) < lengths
     with decoder.adapted([on] * len(rows)):
-        hidden = decoder.hidden(ids, attention_mask=mask, use_cache=False)
+        hidden = decoder.hidden(ids, attention_mask=mask.long(), use_cache=False)
     picked = [hidden[i, len(head) - 1 : len(head) - 1 + len(row.answer)]
               for i, (head, row) in enumerate(zip(heads, rows, strict=True))]  # fmt: skip
     return decoder.logits(torch.cat(picked))
 
 
-def loss_of(decoder: Decoder, rows: list[Row]) -> tuple[Tensor, float]:
-    """Cross entropy of the answers, KL to the base model where the memory is wrong; exactness."""
+def loss_of(decoder: Decoder, rows: list[Row]) -> Tensor:
+    """Cross entropy of the answers, KL to the base model where the memory is wrong."""
     heads = [decoder.conditioned(row.memory, row.prompt) for row in rows]
     logits = _answer_logits(decoder, heads, rows, on=True)
-    wanted = torch.tensor([token for row in rows for token in row.answer])
-    wrong = torch.tensor([row.wrong for row in rows for _ in row.answer])
+    device = logits.device
+    wanted = torch.tensor([token for row in rows for token in row.answer], device=device)
+    wrong = torch.tensor([row.wrong for row in rows for _ in row.answer], device=device)
     loss = F.cross_entropy(logits[~wrong], wanted[~wrong])
     astray = [row for row in rows if row.wrong]
     if astray:
@@ -136,7 +174,7 @@ def loss_of(decoder: Decoder, rows: list[Row]) -> tuple[Tensor, float]:
             reduction="batchmean",
             log_target=True,
         )
-    return loss, float((logits[~wrong].argmax(-1) == wanted[~wrong]).float().mean())
+    return loss
 
 
 @torch.no_grad()
@@ -157,39 +195,18 @@ def exactness(decoder: Decoder, cases: list[tuple[str, str, str]], size: int = 3
 
 def train(
     decoder: Decoder, source: Rows, held_out: dict[str, list[tuple[str, str, str]]], out: Path,
-    steps: int, batch: int = 16, peak: float = 1e-3, seed: int = 0,
+    steps: int, hardware: Hardware, batch: int = 16, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Runs to `steps`, saving `out`/adapter.pt every 20; started again, it goes on from there."""
-    parameters = lora.parameters(decoder.adapters)
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.0)
-    step = 0
-    if (out / "adapter.pt").exists():
-        saved: dict[str, Any] = torch.load(out / "adapter.pt", weights_only=True)
-        lora.load(decoder.adapters, saved["adapter"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step = int(saved["step"])
-        source.rng.seed(seed + step)
-    for rows in source.batches(batch):
-        if step >= steps:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step * 5, steps * 5, peak)
-        loss, right = loss_of(decoder, rows)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        step += 1
-        log(out, {"step": step, "loss": loss.item(), "token_accuracy": right})
-        if step % 20 == 0 or step == steps:
-            state = {
-                "adapter": lora.state(decoder.adapters),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-            }
-            torch.save(state, out / "adapter.tmp")
-            (out / "adapter.tmp").rename(out / "adapter.pt")
-        if step % 60 == 0 or step == steps:
-            log(out, {"step": step} | {k: exactness(decoder, v) for k, v in held_out.items()})
+    run = Run(out, [Group(lora.parameters(decoder.adapters), 1e-3)], steps, hardware)
+    if state := run.resume():
+        lora.load(decoder.adapters, state)
+    source.rng.seed(seed + run.step)
+    batches = source.batches(batch)
+    for _ in run:
+        loss = run.descend(lambda: loss_of(decoder, next(batches)))
+        if run.due(5):
+            run.log(loss=loss)
+        if run.due(20):
+            run.save(lora.state(decoder.adapters))
+        if run.due(60):
+            run.log(**{name: exactness(decoder, asks) for name, asks in held_out.items()})

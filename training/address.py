@@ -21,9 +21,12 @@ from service.model import lora
 from service.model.address import AddressEncoder, Sketch, idf_table
 from service.model.encoder import SentenceEncoder
 from training import synthetic
-from training.codec import Texts, join, learning_rate, log
-from training.data import Relations, pokemqa, zsre
+from training.codec import Texts
+from training.data import Relations, join, pokemqa, zsre
+from training.loop import Group, Hardware, Run, State
 
+IDF_TEXTS = 30_000
+BATCH = 64
 Pair = tuple[str, str]  # key, query
 
 
@@ -75,12 +78,12 @@ class Pairs:
 def loss_of(address: AddressEncoder, pairs: list[Pair], temperature: float = 0.05) -> Tensor:
     keys, queries = zip(*pairs, strict=True)
     a, b = address.dense(keys), address.dense(queries)  # (B, w)
-    scores = a @ b.T / temperature
+    scores = (a @ b.T / temperature).float()
     same = torch.tensor([[x == y for y in keys] for x in keys]) & ~torch.eye(
         len(keys), dtype=torch.bool
     )
-    scores = scores.masked_fill(same, -1e4)  # the same key twice is no negative
-    wanted = torch.arange(len(pairs))
+    scores = scores.masked_fill(same.to(a.device), -1e4)  # the same key twice is no negative
+    wanted = torch.arange(len(pairs), device=a.device)
     return (F.cross_entropy(scores, wanted) + F.cross_entropy(scores.T, wanted)) / 2
 
 
@@ -98,33 +101,28 @@ def evaluate(address: AddressEncoder, cases: Cases) -> dict[str, float]:
     return {"top1": float(top1), "auc": float(auc), "n": float(len(cases))}
 
 
-def build(path: str, idf: Tensor) -> AddressEncoder:
-    return AddressEncoder(SentenceEncoder(path), Sketch(idf))
+def load(address: AddressEncoder, state: State) -> None:
+    """Restores what `train` saved: the delta; the idf table is the sketch's."""
+    lora.load(address.encoder.adapters, {k: v for k, v in state.items() if k != "idf"})
 
 
 def train(
-    path: str, data: Path, texts: Texts, cases: Cases, out: Path, steps: int, seed: int = 0
-) -> None:
-    """Runs to `steps` and saves `out`/address.pt (delta and idf table)."""
-    pairs = Pairs(data, seed)
-    idf = idf_table([texts.text() for _ in range(30_000)])
-    address = build(path, idf)
-    log(out, {"step": 0} | evaluate(address, cases))
-    moving = lora.parameters(address.encoder.adapters)
-    for parameter in moving:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(moving, lr=5e-4, weight_decay=0.0)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step * 4, steps * 4, 5e-4)
-        loss = loss_of(address, pairs.batch(64))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if step % 10 == 9:
-            log(out, {"step": step + 1, "loss": loss.item()})
-        if step % 50 == 49 or step == steps - 1:
-            log(out, {"step": step + 1} | evaluate(address, cases))
-            torch.save(
-                {"delta": lora.state(address.encoder.adapters), "idf": idf}, out / "address.pt"
-            )
+    encoder: SentenceEncoder, data: Path, texts: Texts, cases: Cases, out: Path, steps: int,
+    hardware: Hardware, seed: int = 0,
+) -> None:  # fmt: skip
+    run = Run(out, [Group(lora.parameters(encoder.adapters), 5e-4)], steps, hardware)
+    state = run.resume()
+    idf = state["idf"] if state else idf_table([texts.text() for _ in range(IDF_TEXTS)])
+    address = AddressEncoder(encoder, Sketch(idf))
+    if state:
+        load(address, state)
+    pairs = Pairs(data, seed + run.step)
+    if not run.step:
+        run.log(**evaluate(address, cases))
+    for _ in run:
+        loss = run.descend(lambda: loss_of(address, pairs.batch(BATCH)))
+        if run.due(10):
+            run.log(loss=loss)
+        if run.due(40):
+            run.log(**evaluate(address, cases))
+            run.save({**lora.state(encoder.adapters), "idf": idf})

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from service.model import checkpoint, lora
+from service.model import checkpoint
 from service.model.codec import CodecConfig
 from service.model.decoder import Decoder
 from service.model.encoder import SentenceEncoder
-from service.model.weights import DEFAULT_DECODER, DEFAULT_ENCODER, decoder_path, encoder_path
 
 DATA = (
     "CounterFact train.json without the subjects of val.json and full_dev.json (ROME, MIT)",
@@ -29,42 +29,41 @@ DATA = (
 )
 
 
-def assemble(runs: Path, out: Path, threshold: float, seed: int) -> None:
-    """`runs`/{codec,adapter,address,scope} → a checkpoint folder."""
-    saved = {name: torch.load(runs / name / f"{name}.pt", weights_only=True)
-             for name in ("codec", "adapter", "address", "scope")}  # fmt: skip
-    scope, address = saved["scope"], saved["address"]
-    head = {f"head.{k}": v for k, v in scope["head"].items()}
+def assemble(
+    runs: Path, out: Path, decoder: Decoder, encoder: SentenceEncoder, names: dict[str, str],
+    threshold: float, seed: int,
+) -> None:  # fmt: skip
+    """`runs`/{codec,adapter,address,scope} → a checkpoint folder. `names`: of the base weights."""
+    stages = ("codec", "adapter", "address", "scope")
+    saved = {name: torch.load(runs / name / f"{name}.pt", weights_only=True) for name in stages}
     parts: dict[str, dict[str, Tensor]] = {
-        "codec.safetensors": saved["codec"]["codec"],
-        "adapter/adapter_model.safetensors": saved["adapter"]["adapter"],
-        "address.safetensors": {**address["delta"], "idf": address["idf"]},
-        "scope.safetensors": {**scope["delta"], **head, "calibration": scope["calibration"]},
+        "codec.safetensors": saved["codec"]["state"],
+        "adapter/adapter_model.safetensors": saved["adapter"]["state"],
+        "address.safetensors": saved["address"]["state"],
+        "scope.safetensors": saved["scope"]["state"],
     }
-    checkpoint.save(out, card(runs, saved, threshold, seed), parts)
-
-
-def card(runs: Path, saved: dict[str, Any], threshold: float, seed: int) -> dict[str, Any]:
-    decoder, encoder = Decoder(decoder_path()), SentenceEncoder(encoder_path())
-    codec = saved["codec"]["codec"]
-    tokens, width, latent = codec["bind"].shape
-    layers = [len({k.split(".")[1] for k in codec if k.startswith(f"{half}.")})
-              for half in ("encoder", "decoder")]  # fmt: skip
-    config = CodecConfig(tokens, latent, width, *layers)
     table = encoder.model.get_input_embeddings().weight
-    return {
-        "decoder": {"name": DEFAULT_DECODER, "sha256": checkpoint.digest(decoder.embedding)},
-        "encoder": {"name": DEFAULT_ENCODER, "sha256": checkpoint.digest(table)},
-        "codec": dataclasses.asdict(config),
-        "adapter": {**dataclasses.asdict(lora.AdapterConfig()),
+    card = {
+        "decoder": {"name": names["decoder"], "sha256": checkpoint.digest(decoder.embedding)},
+        "encoder": {"name": names["encoder"], "sha256": checkpoint.digest(table)},
+        "codec": dataclasses.asdict(_config(saved["codec"]["state"])),
+        "adapter": {**dataclasses.asdict(decoder.config),
                     "blocks": decoder.model.config.num_hidden_layers},
         "scope": {"threshold": threshold},
         "data": list(DATA),
         "seed": seed,
-        "steps": {"codec": saved["codec"]["step"], "adapter": saved["adapter"]["step"]},
+        "steps": {name: saved[name]["step"] for name in stages},
         "revision": _revision(),
-        "quality": {name: _last_report(runs / name / "log.jsonl") for name in saved},
+        "quality": {name: _last_report(runs / name / "log.jsonl") for name in stages},
     }  # fmt: skip
+    checkpoint.save(out, card, parts)
+
+
+def _config(codec: Mapping[str, Tensor]) -> CodecConfig:
+    tokens, width, latent = codec["bind"].shape
+    layers = [len({k.split(".")[1] for k in codec if k.startswith(f"{half}.")})
+              for half in ("encoder", "decoder")]  # fmt: skip
+    return CodecConfig(tokens, latent, width, *layers)
 
 
 def _last_report(path: Path) -> dict[str, Any]:

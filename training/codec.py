@@ -1,19 +1,16 @@
-"""Trains the latent codec: reconstruction under noise and mixture.
+"""Trains the latent codec: reconstruction under noise, mixture, and real readouts.
 
 Loss: sampled softmax over the embedding table (the batch's own tokens and random rows). The
 latent is disturbed as a readout is: Gaussian noise of relative norm 0 to 1, and mixtures with
-another fact's latent up to 60/40. Resumes from its last checkpoint; logs one JSON line at a time.
+another fact's latent up to 60/40. The last tenth of the steps reads from episodes: memories of
+16 to 64 facts, asked by paraphrase (training/episodes.py).
 """
 
 from __future__ import annotations
 
-import json
-import math
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -22,14 +19,12 @@ from torch.nn import functional as F
 
 from service.model.codec import Codec
 from training import synthetic
-from training.data import Relations, pokemqa, running_text, sentences, zsre
+from training.data import Relations, join, pokemqa, running_text, sentences, zsre
+from training.episodes import Readouts
+from training.loop import Group, Hardware, Run
 
 NEGATIVES = 1500
 BATCH = 256
-
-
-def join(prompt: str, target: str) -> str:
-    return f"{prompt} {target}"
 
 
 class Texts:
@@ -37,6 +32,8 @@ class Texts:
 
     def __init__(self, data: Path, tokenizer: Tokenizer, limit: int, seed: int) -> None:
         self.rng, self.tokenizer, self.limit = random.Random(seed), tokenizer, limit
+        control = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special}
+        self.vocabulary = sorted(set(range(tokenizer.get_vocab_size())) - control)
         self.relations = Relations(data)
         self.lines = running_text(data)
         self.sentences = sentences(self.lines)
@@ -53,10 +50,7 @@ class Texts:
             ask = rel.ask(r)
             return join(ask.prompt, ask.target) + r.choice(["", "."])
         if kind < 0.45:
-            relation = r.choice(rel.names)
-            patterns = sorted(rel.statements.get(relation, ())) or ["{} and [Y]"]
-            subject = r.choice(rel.subjects[relation])
-            return r.choice(patterns).format(subject).replace("[Y]", rel.target(relation, r))
+            return rel.statement(r).prompt
         if kind < 0.65:
             ask = synthetic.ask(r)
             return join(ask.prompt, ask.target) + r.choice(["", "."])
@@ -72,10 +66,7 @@ class Texts:
         ids: list[int] = self.tokenizer.encode(self.text(), add_special_tokens=False).ids
         ids = ids[: self.limit] or [0]
         if self.rng.random() < 0.15:  # the whole table must be reachable, not only common words
-            vocabulary = self.tokenizer.get_vocab_size()
-            for i in range(len(ids)):
-                if self.rng.random() < 0.3:
-                    ids[i] = self.rng.randrange(17, vocabulary)  # 0-16 are control tokens
+            ids = [self.rng.choice(self.vocabulary) if self.rng.random() < 0.3 else i for i in ids]
         return ids
 
     def batches(self, size: int) -> Iterator[list[list[int]]]:
@@ -87,25 +78,47 @@ class Texts:
             yield from chunks
 
 
+def noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator).to(like)
+
+
 def disturb(z: Tensor, generator: torch.Generator) -> Tensor:
     """Mixtures with another row of the batch (a quarter of the rows), then noise, (B, C)."""
     b = z.shape[0]
-    u = torch.rand(b, 3, generator=generator)
+    u = torch.rand(b, 3, generator=generator).to(z)
     share = torch.where(u[:, 0] < 0.25, 0.4 * u[:, 1], 0.0)[:, None]
     z = F.layer_norm((1 - share) * z + share * z.roll(1, 0), z.shape[-1:])
     sigma = u[:, 2:]  # up to 1: what a poor readout adds
-    return z + sigma * torch.randn(z.shape, generator=generator)
+    return z + sigma * noise(z, generator)
+
+
+def reconstruction(
+    codec: Codec, z: Tensor, ids: Tensor, lengths: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Cross entropy of the tokens (B, T') that latents (B, C) should read back as."""
+    states = codec.states(z, ids.shape[1])
+    valid = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+    wanted = ids[valid]  # (N,)
+    negatives = torch.randint(0, codec.embedding.shape[0], (NEGATIVES,), generator=generator)
+    table, index = torch.unique(torch.cat([wanted, negatives.to(ids)]), return_inverse=True)
+    logits = states[valid] @ codec.embedding[table].T  # (N, S)
+    return F.cross_entropy(logits, index[: len(wanted)])
 
 
 def loss_of(codec: Codec, rows: list[list[int]], generator: torch.Generator) -> Tensor:
     ids, lengths = codec.pad(rows)  # (B, T)
-    states = codec.states(disturb(codec.encode(ids, lengths), generator), ids.shape[1])
-    valid = torch.arange(ids.shape[1]) < lengths[:, None]
-    wanted = ids[valid]  # (N,)
-    negatives = torch.randint(0, codec.embedding.shape[0], (NEGATIVES,), generator=generator)
-    table, index = torch.unique(torch.cat([wanted, negatives]), return_inverse=True)
-    logits = states[valid] @ codec.embedding[table].T  # (N, S)
-    return F.cross_entropy(logits, index[: len(wanted)])
+    z = disturb(codec.encode(ids, lengths), generator)
+    return reconstruction(codec, z, ids, lengths, generator)
+
+
+def episode_loss(codec: Codec, readouts: Readouts, generator: torch.Generator) -> Tensor:
+    """Latents are mixed as a memory of 16 to 64 facts mixes them when asked by paraphrase."""
+    rows, mix, wanted = readouts.batch(BATCH)  # mix (Q, B)
+    ids, lengths = codec.pad(rows)
+    stored = codec.encode(ids, lengths)
+    z = F.layer_norm(mix.to(stored) @ stored, stored.shape[-1:])
+    z = z + torch.rand(len(z), 1, generator=generator).to(z) * noise(z, generator)
+    return reconstruction(codec, z, ids[wanted], lengths[wanted], generator)
 
 
 @torch.no_grad()
@@ -114,70 +127,37 @@ def exactness(codec: Codec, rows: list[list[int]], sigma: float, share: float = 
     generator = torch.Generator().manual_seed(7)
     z = torch.cat([codec.encode(*codec.pad(rows[i : i + 128])) for i in range(0, len(rows), 128)])
     z = F.layer_norm((1 - share) * z + share * z.roll(1, 0), z.shape[-1:])
-    z = z + sigma * torch.randn(z.shape, generator=generator)
+    z = z + sigma * noise(z, generator)
     back = [row for i in range(0, len(rows), 64) for row in codec.decode(z[i : i + 64])]
     return sum(a == b for a, b in zip(rows, back, strict=True)) / len(rows)
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    warm = min(1.0, (step + 1) / 100)
-    return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+def report(codec: Codec, held_out: dict[str, list[list[int]]]) -> dict[str, float]:
+    """Exactness of held-out texts by noise, and of an 80/20 mixture of two."""
+    found = {f"{name}@{s}": exactness(codec, rows, s)
+             for name, rows in held_out.items() for s in (0.0, 0.2, 0.4, 1.0)}  # fmt: skip
+    return found | {f"{name}@80/20": exactness(codec, r, 0.0, 0.2) for name, r in held_out.items()}
 
 
 def train(
-    codec: Codec, texts: Texts, held_out: dict[str, list[list[int]]], out: Path, steps: int,
-    peak: float = 1e-3, seed: int = 0,
+    codec: Codec, texts: Texts, readouts: Readouts, held_out: dict[str, list[list[int]]],
+    out: Path, steps: int, hardware: Hardware, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Runs to `steps`, saving `out`/codec.pt every 100; started again, it goes on from there."""
     bound = [codec.bind, codec.unbind]  # orthonormal at the start: large steps would undo that
     others = [p for p in codec.parameters() if all(p is not b for b in bound)]
-    groups = [{"params": others, "peak": peak}, {"params": bound, "peak": 0.3 * peak}]
-    optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    generator = torch.Generator().manual_seed(seed)
-    step = 0
-    if (out / "codec.pt").exists():
-        saved = torch.load(out / "codec.pt", weights_only=True)
-        codec.load_state_dict(saved["codec"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step = int(saved["step"])
-        generator.manual_seed(seed + step)
-        texts.rng.seed(seed + step)
-    started, running = time.time(), 0.0
-    for rows in texts.batches(BATCH):
-        if step >= steps:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, group["peak"])
-        loss = loss_of(codec, rows, generator)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        running = _mean(running, loss.item())
-        if step % 20 == 0:
-            log(out, {"step": step, "loss": running, "seconds": time.time() - started})
-        if step % 100 == 0 or step == steps:
-            _save(out, codec, optimizer, step)
-        if step % 200 == 0 or step == steps:
-            codec.eval()
-            log(out, {"step": step} | {f"{name}@{s}": exactness(codec, rows, s)
-                for name, rows in held_out.items() for s in (0.0, 0.2, 0.4, 1.0)})  # fmt: skip
-            codec.train()
-
-
-def _mean(running: float, value: float) -> float:
-    return 0.95 * running + 0.05 * value if running else value
-
-
-def _save(out: Path, codec: Codec, optimizer: torch.optim.Optimizer, step: int) -> None:
-    state = {"codec": codec.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save(state, out / "codec.tmp")
-    (out / "codec.tmp").rename(out / "codec.pt")
-
-
-def log(out: Path, row: dict[str, Any]) -> None:
-    line = json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-    print(line, flush=True)
-    with (out / "log.jsonl").open("a") as file:
-        file.write(line + "\n")
+    run = Run(out, [Group(others, 1e-3), Group(bound, 3e-4)], steps, hardware, decay=0.01)
+    if state := run.resume():
+        codec.load_state_dict(dict(state))
+    generator = torch.Generator().manual_seed(seed + run.step)
+    texts.rng.seed(seed + run.step)
+    batches = texts.batches(BATCH)
+    for step in run:
+        read = step > 0.9 * steps and step % 2 == 0
+        loss = run.descend(lambda: episode_loss(codec, readouts, generator) if read  # noqa: B023
+                           else loss_of(codec, next(batches), generator))  # fmt: skip
+        if run.due(20):
+            run.log(loss=loss)
+        if run.due(100):
+            run.save(codec.state_dict())
+        if run.due(200):
+            run.log(**report(codec, held_out))

@@ -40,6 +40,10 @@ def load_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
+def join(prompt: str, target: str) -> str:
+    return f"{prompt} {target}"
+
+
 def fold(name: str) -> str:
     return " ".join(name.casefold().split())
 
@@ -152,6 +156,23 @@ class Relations:
         subject = rng.choice(self.subjects[relation])
         prompt, query = self.template(relation, rng), self.template(relation, rng)
         return Ask(prompt.format(subject), self.target(relation, rng), query.format(subject))
+
+    def statement(self, rng: random.Random) -> Ask:
+        """A counterfactual fact as a sentence of any word order (`prompt`), and a query for it."""
+        relation = rng.choice(self.stated)
+        subject, target = rng.choice(self.subjects[relation]), self.target(relation, rng)
+        pattern = rng.choice(self._statement_list[relation])
+        text = pattern.format(subject).replace("[Y]", target)
+        return Ask(text, target, self.template(relation, rng).format(subject))
+
+    @cached_property
+    def stated(self) -> list[str]:
+        """Relations that have statements."""
+        return [name for name in self.names if self.statements.get(name)]
+
+    @cached_property
+    def _statement_list(self) -> dict[str, list[str]]:
+        return {relation: sorted(found) for relation, found in self.statements.items()}
 
     def other_relation(self, relation: str, rng: random.Random) -> str | None:
         """A relation that does not share the answer of this one."""

@@ -2,9 +2,10 @@
 
 Each episode writes facts into a memory under their trained addresses and asks: for a stored fact
 in other words (label 1 if the row read first is that fact), for the same relation of another
-subject, for another relation of the same subject, for a near-miss entity, for something
-unrelated, or with a unit that holds no question at all (label 0). Calibration (Platt) is fitted
-on fresh episodes; expected calibration error is reported on others.
+subject, for another relation of the same subject, with the bare subject, for a near-miss entity,
+for something unrelated, or with a unit that holds no question at all (label 0). Targets are
+anything, so that their meaning cannot be used. Calibration (Platt) is fitted on fresh episodes;
+expected calibration error is reported on others.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from service.model import lora
 from service.model.address import AddressEncoder
 from service.model.scope import ScopeGate, features
 from training import synthetic
-from training.codec import join, learning_rate, log
-from training.data import Relations, load_json, pokemqa, running_text, sentences, zsre
+from training.data import Relations, fold, join, load_json, pokemqa, running_text, sentences, zsre
+from training.loop import Group, Hardware, Run, State
 
 EMPTY = (
     "They play as",
@@ -38,6 +39,9 @@ EMPTY = (
     "Who?",
     "They are",
 )
+BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
+SIZES = (4, 16, 48, 64, 128, 256)  # facts of an episode
+BATCH = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,19 @@ class Episodes:
         self.pokemqa = [c for c in pokemqa(data) if c["questions"]]
         held = self.relations.held_out
         locality = load_json(data / "counterfact" / "train.json")
-        self.locality = [c["locality_prompt"] for c in locality if c["subject"] not in held]
+        self.locality = [c["locality_prompt"] for c in locality if fold(c["subject"]) not in held]
 
     def episode(self, size: int) -> tuple[list[tuple[str, str]], list[Query]]:
         facts: list[tuple[str, str]] = []
         queries: list[Query] = []
         while len(facts) < size:
             kind, at = self.rng.random(), len(facts)
-            if kind < 0.7:
-                self._relational(facts, queries, at)
-            elif kind < 0.87:
-                self._synthetic(facts, queries, at)
+            if kind < 0.65:
+                self._relational(facts, queries)
+            elif kind < 0.84:
+                self._synthetic(facts, queries, self.rng.choice(synthetic.KINDS))
+            elif kind < 0.86:
+                self._templated(facts, queries)
             elif kind < 0.95:
                 case = self.rng.choice(self.zsre)
                 facts.append((case["src"], join(case["src"], case["alt"])))
@@ -83,46 +89,83 @@ class Episodes:
                 case = self.rng.choice(self.pokemqa)
                 facts.append((case["edit"], case["edit"]))
                 queries.append(Query(self.rng.choice(case["questions"]), at))
-        queries += [Query(self.rng.choice(self.sentences), -1) for _ in range(size // 8)]
-        queries += [Query(self.rng.choice(self.locality), -1) for _ in range(size // 8)]
-        queries += [Query(e, -1) for e in self.rng.sample(EMPTY, 4)]
+        few = min(size, 32) // 8 + 1
+        queries += [Query(self.rng.choice(self.sentences), -1) for _ in range(few)]
+        queries += [Query(self.rng.choice(self.locality), -1) for _ in range(few)]
+        queries += [Query(e, -1) for e in self.rng.sample(EMPTY, min(4, few))]
         return facts, queries
 
     def _store(self, facts: list[tuple[str, str]], prompt: str, target: str) -> None:
-        text = join(prompt, target)
-        facts.append((text, text) if self.rng.random() < 0.25 else (prompt, text))
+        """The cue is the prompt, or a fact given as text, in this word order or turned round."""
+        r, text = self.rng, join(prompt, target)
+        if r.random() < 0.75:
+            return facts.append((prompt, text))
+        text = (synthetic.turned(prompt, target) if r.random() < 0.5 else None) or text
+        return facts.append((text, text))
 
-    def _relational(self, facts: list[tuple[str, str]], queries: list[Query], at: int) -> None:
+    def _target(self, relation: str) -> str:
+        """Of the relation's kind, or anything at all."""
         r, rel = self.rng, self.relations
+        if r.random() < 0.55:
+            return rel.target(relation, r)
+        return r.choice([*synthetic.KINDS])[1](r) if r.random() < 0.6 else r.choice(rel.all_objects)
+
+    def _relational(self, facts: list[tuple[str, str]], queries: list[Query]) -> None:
+        r, rel, at = self.rng, self.relations, len(facts)
         relation = r.choice(rel.names)
         subject, neighbour = r.choice(rel.subjects[relation]), r.choice(rel.subjects[relation])
         prompt = rel.template(relation, r)
-        self._store(facts, prompt.format(subject), rel.target(relation, r))
+        if rel.statements.get(relation) and r.random() < 0.15:
+            pattern = r.choice(sorted(rel.statements[relation]))
+            text = pattern.format(subject).replace("[Y]", self._target(relation))
+            facts.append((text, text))
+        else:
+            self._store(facts, prompt.format(subject), self._target(relation))
         queries.append(Query(self._dress(rel.template(relation, r).format(subject)), at))
         if neighbour != subject:
             form = prompt if r.random() < 0.5 else rel.template(relation, r)
             queries.append(Query(self._dress(form.format(neighbour)), -1))
         if other := rel.other_relation(relation, r):
             queries.append(Query(self._dress(rel.template(other, r).format(subject)), -1))
+        if r.random() < 0.15:
+            queries.append(Query(r.choice(BARE).format(subject), -1))
 
-    def _synthetic(self, facts: list[tuple[str, str]], queries: list[Query], at: int) -> None:
-        r = self.rng
-        entity, value, forms = r.choice(synthetic.KINDS)
+    def _synthetic(
+        self, facts: list[tuple[str, str]], queries: list[Query], kind: synthetic.Kind
+    ) -> None:
+        r, at = self.rng, len(facts)
+        entity, value, forms = kind
         subject, near = entity(r), entity(r)
-        cues = [f for f in forms if not f.endswith("?")]
-        self._store(facts, synthetic.fill(r.choice(cues), subject), value(r))
+        self._store(facts, synthetic.fill(r.choice(synthetic.cues(forms)), subject), value(r))
         queries.append(Query(self._dress(synthetic.fill(r.choice(forms), subject)), at))
         if near != subject:
             queries.append(Query(self._dress(synthetic.fill(r.choice(forms), near)), -1))
-        other = r.choice(
-            [k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms] or [None]
-        )
-        if other is not None:
-            queries.append(Query(self._dress(synthetic.fill(r.choice(other[2]), subject)), -1))
+        others = [k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms]
+        if others:
+            other = synthetic.fill(r.choice(r.choice(others)[2]), subject)
+            queries.append(Query(self._dress(other), -1))
+        if r.random() < 0.15:
+            queries.append(Query(synthetic.fill(r.choice(BARE).replace("{}", "{s}"), subject), -1))
+
+    def _templated(self, facts: list[tuple[str, str]], queries: list[Query]) -> None:
+        """Many facts in one wording, and entities of it that were never stored."""
+        r = self.rng
+        entity, value, forms = r.choice(synthetic.KINDS)
+        cue = r.choice(synthetic.cues(forms))
+        entities = list(dict.fromkeys(entity(r) for _ in range(18)))
+        for subject in entities[:10]:
+            queries.append(Query(synthetic.fill(r.choice(forms), subject), len(facts)))
+            facts.append(
+                (synthetic.fill(cue, subject), join(synthetic.fill(cue, subject), value(r)))
+            )
+        for subject in entities[10:]:
+            queries.append(Query(synthetic.fill(r.choice([cue, r.choice(forms)]), subject), -1))
 
     def _dress(self, query: str) -> str:
         """The unit in which a query may come: alone, after other text, as Q and A."""
         kind = self.rng.random()
+        if kind > 0.93:
+            return self.rng.choice([str.upper, str.lower, str.lower])(query)
         if kind < 0.12:
             words = self.rng.choice(self.sentences).split()
             return f"{' '.join(words[-self.rng.randint(3, 20) :])} {query}"
@@ -151,8 +194,9 @@ class Episodes:
 
 def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:
     logits = gate.logits([s.unit for s in samples], [s.fact for s in samples],
-                         torch.stack([s.match for s in samples]))  # fmt: skip
-    return F.binary_cross_entropy_with_logits(logits, torch.tensor([s.label for s in samples]))
+                         torch.stack([s.match for s in samples])).float()  # fmt: skip
+    labels = torch.tensor([s.label for s in samples], device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 @torch.no_grad()
@@ -161,7 +205,7 @@ def scores(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
     parts = [samples[i : i + 64] for i in range(0, len(samples), 64)]
     logits = [gate.logits([s.unit for s in p], [s.fact for s in p],
                           torch.stack([s.match for s in p])) for p in parts]  # fmt: skip
-    return torch.cat(logits), torch.tensor([s.label for s in samples])
+    return torch.cat(logits).float().cpu(), torch.tensor([s.label for s in samples])
 
 
 def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
@@ -183,7 +227,8 @@ def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
 def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, float]:
     """Error at .5, area under the ROC curve, expected calibration error; N samples."""
     logits, labels = scores(gate, samples)
-    p = torch.sigmoid(gate.calibration[0] * logits + gate.calibration[1])
+    scale, shift = gate.calibration.tolist()
+    p = torch.sigmoid(scale * logits + shift)
     auc = (p[labels == 1][:, None] > p[labels == 0][None]).float().mean()
     which = (p * bins).long().clamp(max=bins - 1)
     gaps = [(which == b).float().mean() * (p[which == b].mean() - labels[which == b].mean()).abs()
@@ -199,30 +244,41 @@ def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, 
     }
 
 
-def train(gate: ScopeGate, episodes: Episodes, out: Path, steps: int) -> None:
-    """Runs to `steps` of 96 samples and saves `out`/scope.pt (delta, head, calibration)."""
+def state(gate: ScopeGate) -> State:
+    head = {f"head.{name}": tensor for name, tensor in gate.head.state_dict().items()}
+    return {**lora.state(gate.encoder.adapters), **head, "calibration": gate.calibration.data}
+
+
+def load(gate: ScopeGate, saved: State) -> None:
+    delta = {name: t for name, t in saved.items() if name.startswith(lora.PREFIX)}
+    lora.load(gate.encoder.adapters, delta)
+    gate.load_state_dict({k: v for k, v in saved.items() if k not in delta}, strict=False)
+
+
+def train(
+    gate: ScopeGate, episodes: Episodes, out: Path, steps: int, hardware: Hardware, seed: int = 0
+) -> None:
     moving = lora.parameters(gate.encoder.adapters) + list(gate.head.parameters())
-    for parameter in moving:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(moving, lr=1e-3, weight_decay=0.01)
+    run = Run(out, [Group(moving, 1e-3)], steps, hardware, decay=0.01)
+    if saved := run.resume():
+        load(gate, saved)
+    episodes.rng.seed(seed + run.step)
     pool: list[Sample] = []
-    for step in range(steps):
-        if len(pool) < 96:
-            pool = episodes.samples(episodes.rng.choice([64, 128, 256]))
+
+    def batch() -> list[Sample]:
+        while len(pool) < BATCH:
+            fresh = [s for _ in range(3) for s in episodes.samples(episodes.rng.choice(SIZES))]
+            pool.extend(fresh)
             episodes.rng.shuffle(pool)
-        part, pool = pool[:96], pool[96:]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step * 4, steps * 4, 1e-3)
-        loss = loss_of(gate, part)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(moving, 1.0)
-        optimizer.step()
-        if step % 10 == 9:
-            log(out, {"step": step + 1, "loss": loss.item()})
-        if step % 50 == 49 or step == steps - 1:
-            calibrate(gate, episodes.samples(256))
-            log(out, {"step": step + 1} | report(gate, episodes.samples(256)))
-            state = {"delta": lora.state(gate.encoder.adapters), "head": gate.head.state_dict(),
-                     "calibration": gate.calibration.data}  # fmt: skip
-            torch.save(state, out / "scope.pt")
+        taken = pool[:BATCH]
+        del pool[:BATCH]
+        return taken
+
+    for _ in run:
+        loss = run.descend(lambda: loss_of(gate, batch()))
+        if run.due(10):
+            run.log(loss=loss)
+        if run.due(100):
+            calibrate(gate, [s for size in SIZES for s in episodes.samples(size)])
+            run.log(**report(gate, [s for size in SIZES for s in episodes.samples(size)]))
+            run.save(state(gate))

@@ -1,0 +1,58 @@
+"""What training measures itself on: cases whose subjects no stage sees (data.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from training.data import load_json, sentences, zsre
+
+
+def _counterfact(data: Path, n: int) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = load_json(data / "counterfact" / "full_dev.json")
+    return cases[:n]
+
+
+def _cue(case: dict[str, Any]) -> str:
+    edit = case["requested_rewrite"]
+    cue: str = edit["prompt"].format(edit["subject"])
+    return cue
+
+
+def _target(case: dict[str, Any]) -> str:
+    target: str = case["requested_rewrite"]["target_new"]["str"]
+    return target
+
+
+def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[int]]]:
+    """Token rows: 300 facts of CounterFact, 200 of zsRE, sentences; those of under `limit`."""
+    lines = (data / "text" / "wikitext2_valid.txt").read_text("utf-8").splitlines()
+    found = {
+        "counterfact": [f"{_cue(c)} {_target(c)}" for c in _counterfact(data, 300)],
+        "zsre": [f"{c['src']} {c['alt']}" for c in zsre(data, train=False)],
+        "text": sentences(lines[-150:])[:200],
+    }
+    rows = {
+        k: [tokenizer.encode(t, add_special_tokens=False).ids for t in v] for k, v in found.items()
+    }
+    return {k: [row for row in v if len(row) < limit] for k, v in rows.items()}
+
+
+def asks(data: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """(fact text, prompt, target), 96 of each kind."""
+    cases, questions = _counterfact(data, 96), zsre(data, train=False)[:96]
+    facts = [(f"{_cue(c)} {_target(c)}", c) for c in cases]
+    return {
+        "counterfact": [(fact, _cue(c), _target(c)) for fact, c in facts],
+        "counterfact_paraphrase": [(fact, c["paraphrase_prompts"][0], _target(c))
+                                   for fact, c in facts],
+        "zsre_paraphrase": [(f"{c['src']} {c['alt']}", c["rephrase"], c["alt"]) for c in questions],
+    }  # fmt: skip
+
+
+def paraphrases(data: Path) -> list[tuple[str, str, list[str]]]:
+    """(cue, paraphrase, two neighbours) of 400 cases of CounterFact."""
+    return [(_cue(c), c["paraphrase_prompts"][0].split(". ")[-1], c["neighborhood_prompts"][:2])
+            for c in _counterfact(data, 400)]  # fmt: skip
