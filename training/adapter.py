@@ -102,10 +102,8 @@ class Rows:
                 f"{' '.join(words[-r.randint(4, 40) :])}{r.choice([' ', ' ', chr(10)])}{query}",
                 True,
             )
-        if kind < 0.42:
-            chat = [{"role": "user", "content": query}]
-            return self.decoder.tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True), False  # fmt: skip
+        if kind < 0.42 and self.decoder.tokenizer.chat_template:
+            return self.decoder.chat([{"role": "user", "content": query}]), False
         if kind < 0.52 and query.endswith("?"):
             return (
                 f"{r.choice(['Q', 'Question'])}: {query}\n{'A' if r.random() < 0.7 else 'Answer'}:",

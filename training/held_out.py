@@ -37,7 +37,8 @@ def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[i
     rows = {
         k: [tokenizer.encode(t, add_special_tokens=False).ids for t in v] for k, v in found.items()
     }
-    return {k: [row for row in v if len(row) < limit] for k, v in rows.items()}
+    fitting = {k: [row for row in v if len(row) < limit] for k, v in rows.items()}
+    return {k: v for k, v in fitting.items() if v}
 
 
 def asks(data: Path) -> dict[str, list[tuple[str, str, str]]]:

@@ -3,10 +3,13 @@
 CounterFact's full_dev cases whose subject occurs in train.json: their subjects are held out of
 training, and evaluation/cases.py takes only the others. Prints, for each threshold, the share of
 paraphrases that open the gate on the right fact and of neighbours that open it at all.
+
+    python -m training.tune CHECKPOINT DATA [N]
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from memory_store.store import Fact
@@ -42,3 +45,10 @@ def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:
     return [{"threshold": t, "paraphrase": sum(p >= t for p in right) / len(right),
              "neighbours": sum(r.confidence >= t for r in strangers) / len(strangers),
              "n": len(right) + len(strangers)} for t in THRESHOLDS]  # fmt: skip
+
+
+if __name__ == "__main__":
+    folder, data, *count = sys.argv[1:]
+    n = int(count[0]) if count else 200
+    for row in tune(LarimarModel.load(Path(folder)), Path(data), n):
+        print({name: round(value, 3) for name, value in row.items()})

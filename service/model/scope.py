@@ -2,11 +2,10 @@
 
 A prompt is looked at in three units: its last sentence, its last two, and the whole; each holds
 what the completion must continue (in chat, the last user message takes the prompt's place). A
-unit is read from memory; the fact read back *from the latent* and the unit go through a cross-
-encoder, whose pooled state, the match itself (cosine, lead over the second row, posterior
-variance, weight), the overlap of the words and numbers that differ give a calibrated probability.
-A unit whose address is the row's own is the cue itself, and needs no opinion. The best unit
-decides.
+unit is read from memory; the fact read back *from the latent* and the unit go through a
+cross-encoder, whose pooled state, the match itself (cosine, lead over the second row, posterior
+variance, weight) and the overlap of the words give a calibrated probability. A unit whose
+address is the row's own is the cue itself, and needs no opinion. The best unit decides.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from memory_store.store import Readout
-from service.model.address import Sketch, words
+from service.model.address import Sketch
 from service.model.encoder import SentenceEncoder
 
-FEATURES = 9
+FEATURES = 8
 CUE = 0.995  # cosine from which a unit is the stored cue; other numbers in one template reach .78
 STRANGER = 0.5  # the second row's cosine in a memory of hundreds; a small one has no such row
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
@@ -41,14 +40,7 @@ def features(readout: Readout, query: int, unit: str, fact: str, sketch: Sketch)
     ranked = sorted(cosines, reverse=True)
     lead = ranked[0] - max([STRANGER, *ranked[1:2]])
     match = [cosines[0], lead, float(readout.variance[query]), float(readout.weights[query][0])]
-    overlap = [*sketch.coverage(unit, fact), *sketch.coverage(fact, unit)]
-    return [*match, *overlap, strange_numbers(unit, fact)]
-
-
-def strange_numbers(unit: str, fact: str) -> float:
-    """Share of the unit's words with a digit that the fact lacks: "agent 0324" is not "0024"."""
-    numbers = {word for word in words(unit) if any(map(str.isdigit, word))}
-    return len(numbers - set(words(fact))) / len(numbers) if numbers else 0.0
+    return [*match, *sketch.coverage(unit, fact), *sketch.coverage(fact, unit)]
 
 
 class ScopeGate(nn.Module):

@@ -1,0 +1,104 @@
+"""The whole recipe on other architectures: a tiny GPT-2 as decoder, a tiny BERT as encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
+from typer.testing import CliRunner
+
+from cli.main import app
+from memory_store.store import Fact
+from memory_store.view import build_view
+from service.model.larimar import LarimarModel
+from tests.unit.training import folder
+from training import stages
+
+STEPS = {"address": 2, "codec": 10, "adapter": 2, "scope": 2}
+
+
+def _decoder(path: Path, texts: list[str]) -> Path:
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(texts, vocab_size=600, special_tokens=["<end>"])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(trained.to_str()), eos_token="<end>"
+    )
+    tokenizer.save_pretrained(path)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=64, n_layer=4, n_head=4,
+                        bos_token_id=0, eos_token_id=0)  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(path)
+    return path
+
+
+def _encoder(path: Path, texts: list[str]) -> Path:
+    words = sorted({word for text in texts for word in text.lower().split()})
+    path.mkdir()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (path / "vocab.txt").write_text("\n".join([*special, *words]))
+    BertTokenizerFast(vocab=str(path / "vocab.txt")).save_pretrained(path)
+    config = BertConfig(vocab_size=len(words) + 5, hidden_size=32, num_hidden_layers=2,
+                        num_attention_heads=2, intermediate_size=64)  # fmt: skip
+    BertModel(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `larimar train` leaves after a few steps of every stage."""
+    root = tmp_path_factory.mktemp("train")
+    data = folder.write(root / "data")
+    texts = [p.read_text() for p in sorted(data.rglob("*.*")) if "zsre" not in str(p)]
+    command = ["train", "--data", str(data), "--out", str(root / "out"), "--runs",
+               str(root / "runs"), "--decoder", str(_decoder(root / "gpt2", texts)),
+               "--encoder", str(_encoder(root / "bert", texts)), "--tokens", "24"]  # fmt: skip
+    for name, count in STEPS.items():
+        command += ["--steps", f"{name}={count}"]
+    for _ in range(2):  # the second finds all steps done, and only assembles again
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    return root
+
+
+def test_the_checkpoint_loads_and_reads_what_was_written(trained: Path) -> None:
+    model = LarimarModel.load(trained / "out")
+    facts = ["Ada Ash was born in Oslo", "Bo Birch was born in Lima"]
+    cues = ["Ada Ash was born in", "Bo Birch was born in"]
+    rows = zip(cues, model.address.encode(cues).numpy(), model.latents(facts).numpy(), strict=True)
+    memory = build_view([Fact(*row, id=str(i)) for i, row in enumerate(rows)], model.spec)
+    readings = model.read(cues, [memory, memory], [False, False])
+    assert [reading.text for reading in readings] == facts
+    assert all(reading.in_scope for reading in readings)
+
+
+def test_the_adapter_is_in_pefts_format(trained: Path) -> None:
+    config = json.loads((trained / "out" / "adapter" / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA"
+    assert config["layers_to_transform"] == [1, 2, 3]
+
+
+def test_the_log_says_what_every_step_cost(trained: Path) -> None:
+    for stage, steps in STEPS.items():
+        log = (trained / "runs" / stage / "log.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in log]
+        assert rows[-1]["step"] == steps
+        assert any("loss" in row for row in rows)
+
+
+@pytest.mark.parametrize("pair", ["codec", "codec=0", "codec=x", "paint=3"])
+def test_wrong_steps_are_refused(pair: str, tmp_path: Path) -> None:
+    command = ["train", "--data", str(tmp_path), "--out", str(tmp_path), "--steps", pair]
+    assert CliRunner().invoke(app, command).exit_code == 2
+
+
+def test_every_stage_has_its_steps() -> None:
+    assert stages.STEPS.keys() == stages.STAGES.keys() == STEPS.keys()
