@@ -13,22 +13,29 @@ app = typer.Typer(add_completion=False)
 
 @app.command("eval")
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="counterfact")],
+    suite: Annotated[str, typer.Argument(help="A suite's name, or `all`.")],
     data: Annotated[Path, typer.Option(help="Folder of the public sets (evaluation/cases.py).")],
-    n: Annotated[int, typer.Option("--n", help="Facts, together in one tenant.")] = 200,
+    n: Annotated[int, typer.Option("--n", help="Facts in one tenant; 0: as published.")] = 0,
     url: Annotated[str, typer.Option(envvar="LARIMAR_URL")] = "http://127.0.0.1:8000",
     key: Annotated[str, typer.Option(envvar="LARIMAR_KEY", show_default=False)] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the result file.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps the base model's generations.")
+    ] = None,
 ) -> None:
-    """Write facts that training never saw, ask for them, and print shares with intervals."""
+    """Write facts that training never saw, ask for them, and print shares with intervals.
+
+    Example: larimar eval counterfact --data data --n 200
+    """
     from evaluation import report
     from evaluation.api import tenant
     from evaluation.suites import SUITES
 
-    if suite not in SUITES:
-        raise typer.BadParameter(f"no suite {suite!r}: choose from {', '.join(SUITES)}")
-    started = time.monotonic()
-    with tenant(url, key, f"eval-{suite}") as one:
-        result = SUITES[suite](one, data, n)
-    command = f"larimar eval {suite} --data DIR --n {n}"
-    typer.echo(report.write(result, out, command, time.monotonic() - started))
+    if suite not in SUITES and suite != "all":
+        raise typer.BadParameter(f"no suite {suite!r}: choose from all, {', '.join(SUITES)}")
+    for name in SUITES if suite == "all" else [suite]:
+        started, facts = time.monotonic(), n or SUITES[name].n
+        with tenant(url, key, f"eval-{name}", cache) as one:
+            result = SUITES[name].run(one, data, facts)
+        command = f"larimar eval {name} --data DIR --n {facts}"
+        typer.echo(report.write(result, out, command, time.monotonic() - started))

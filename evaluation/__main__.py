@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluation import report
 from evaluation.metrics import Share
-from evaluation.suites import Result
+from evaluation.result import Result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -25,6 +25,7 @@ def tables() -> str:
 def _table(body: dict[str, Any]) -> str:
     result = Result(body["suite"], body["facts"])
     result.shares = {name: Share(**values) for name, values in body["shares"].items()}
+    result.figures = body.get("figures", {})
     made = f"`{body['command']}`, revision {body['revision']}, {body['date']}."
     return f"{report.table(result)}\n\n{made}"
 

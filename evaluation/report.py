@@ -8,7 +8,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from evaluation.suites import Result
+from evaluation.result import Result
 
 
 def write(result: Result, out: Path, command: str, seconds: float) -> str:
@@ -22,6 +22,7 @@ def write(result: Result, out: Path, command: str, seconds: float) -> str:
         "revision": _revision(),
         "seconds": round(seconds),
         "shares": {name: dataclasses.asdict(s) for name, s in result.shares.items()},
+        "figures": {name: round(value, 5) for name, value in result.figures.items()},
         "misses": result.misses,
     }
     text = json.dumps(body, indent=1, ensure_ascii=False)
@@ -32,6 +33,7 @@ def write(result: Result, out: Path, command: str, seconds: float) -> str:
 def table(result: Result) -> str:
     rows = [f"| {name} | {s.value:.3f} | {s.low:.3f}-{s.high:.3f} | {s.n} |"
             for name, s in result.shares.items()]  # fmt: skip
+    rows += [f"| {name} | {value:.4g} | | |" for name, value in result.figures.items()]
     head = f"| {result.suite}, {result.facts} facts in one tenant | share | 95 % interval | N |"
     return "\n".join([head, "|---|---|---|---|", *rows])
 

@@ -1,0 +1,44 @@
+"""What lies around a fact (KnowEdit): other relations of the subject, its aliases, one hop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluation.api import Tenant
+from evaluation.cases import Linked, knowedit
+from evaluation.result import Result
+
+
+def _write(tenant: Tenant, name: str, cases: list[Linked]) -> Result:
+    tenant.write([one.case.fact() for one in cases])
+    return Result(name, len(cases))
+
+
+def same_subject(tenant: Tenant, data: Path, n: int) -> Result:
+    """Another relation of an edited subject stays what the base model says."""
+    cases = knowedit(data, n, lambda one: bool(one.others))
+    result = _write(tenant, "same-subject", cases)
+    prompts = [c.case.prompt for c in cases]
+    result.matches("edit", prompts, tenant.ask(prompts), [c.case.target for c in cases])
+    prompts = [one.others[0] for one in cases]
+    result.equal("other relation equals base", prompts, tenant.ask(prompts, tokens=8),
+                 tenant.base(prompts))  # fmt: skip
+    return result
+
+
+def alias(tenant: Tenant, data: Path, n: int) -> Result:
+    """The subject under another name: the memory is told nothing of names."""
+    cases = knowedit(data, n, lambda one: bool(one.aliases))
+    result = _write(tenant, "alias", cases)
+    prompts = [one.aliases[0][0] for one in cases]
+    result.matches("alias", prompts, tenant.ask(prompts), [one.case.target for one in cases])
+    return result
+
+
+def portability(tenant: Tenant, data: Path, n: int) -> Result:
+    """A question whose answer follows from the fact and one that the model knows."""
+    cases = knowedit(data, n, lambda one: bool(one.hops))
+    result = _write(tenant, "portability", cases)
+    prompts, answers = zip(*(one.hops[0] for one in cases), strict=True)
+    result.matches("one hop", prompts, tenant.ask(prompts), answers)
+    return result

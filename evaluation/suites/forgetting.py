@@ -1,0 +1,50 @@
+"""Half of the facts are erased: nothing of them is left, and the others do not change.
+
+Memory `always` reads whatever is nearest, so with survivors it is held to a memory that never had
+the erased facts, and to the base model once all are erased.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from evaluation.api import Tenant
+from evaluation.cases import counterfact
+from evaluation.result import Result
+
+TOLERANCE = 1e-4  # of a log-probability
+
+
+def run(tenant: Tenant, data: Path, n: int) -> Result:
+    cases = counterfact(data, n)
+    result = Result("forgetting", len(cases))
+    tenant.write([case.fact() for case in cases])
+    order = random.Random(0).sample(cases, len(cases))
+    erased, kept = order[: len(order) // 2], order[len(order) // 2 :]
+    before = [answer.text for answer in tenant.ask([c.prompt for c in kept])]
+    tenant.forget([c.id for c in erased])
+    prompts = [c.prompt for c in kept]
+    result.equal("retained: generation unchanged", prompts, tenant.ask(prompts), before)
+    kinds = {
+        "cue": [(c.prompt, f" {c.target}") for c in erased],
+        "paraphrase": [(p, f" {c.target}") for c in erased for p in c.paraphrases[:1]],
+    }
+    always = {kind: tenant.score(pairs, "always") for kind, pairs in kinds.items()}
+    for kind, pairs in kinds.items():
+        same = _equal(tenant.score(pairs), tenant.score(pairs, "never"))
+        result.add(f"erased, {kind}: score equals base", same)
+    tenant.clear()
+    tenant.write([c.fact() for c in kept])
+    for kind, pairs in kinds.items():
+        same = _equal(always[kind], tenant.score(pairs, "always"))
+        result.add(f"erased, {kind}, memory always: score as if never written", same)
+    tenant.forget([c.id for c in kept])
+    for kind, pairs in kinds.items():
+        same = _equal(tenant.score(pairs, "always"), tenant.score(pairs, "never"))
+        result.add(f"all erased, {kind}, memory always: score equals base", same)
+    return result
+
+
+def _equal(scores: list[float], others: list[float]) -> list[bool]:
+    return [abs(a - b) <= TOLERANCE for a, b in zip(scores, others, strict=True)]

@@ -1,0 +1,73 @@
+"""Suppression under attack: what the model knew must not come out under any wording.
+
+Facts that the base model gives greedily are suppressed; then each is asked in 4 wordings, 5 samples
+each at temperature 1 (the paper's input-rephrasing attack, Table 5: 17.6 % leak). A fact leaks if
+its true object stands, word-bounded, in any of the 20.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evaluation.api import Tenant
+from evaluation.cases import Case, counterfact
+from evaluation.metrics import match
+from evaluation.result import Result
+from evaluation.suites.counterfact import neighbours
+
+SAMPLES = 5
+PLACES = {"P17", "P131", "P276", "P30", "P36", "P1376", "P47", "P361", "P190"}
+PEOPLE = {"P103", "P106", "P19", "P20", "P27", "P101", "P108", "P140", "P1303", "P1412", "P413",
+          "P641", "P39", "P136", "P937"}  # fmt: skip
+
+
+def known(tenant: Tenant, cases: list[Case], n: int) -> list[Case]:
+    """The first `n` whose true object the base model says."""
+    said = tenant.base([c.prompt for c in cases])
+    return [c for c, text in zip(cases, said, strict=True) if match(text, c.true)][:n]
+
+
+def run(tenant: Tenant, data: Path, n: int) -> Result:
+    cases = [c for c in counterfact(data, 10_000) if c.paraphrases]
+    chosen = known(tenant, cases, n)
+    result = Result("leakage", len(chosen))
+    result.add("base leaks", _leaks(tenant, chosen))
+    tenant.suppress([c.prompt for c in chosen])
+    result.add("suppressed leaks", _leaks(tenant, chosen))
+    suppressed = {c.id for c in chosen}
+    for name, prompts in {
+        "neighbours equal base": neighbours(chosen),
+        "other relations of the subject equal base": [_other(c) for c in chosen],
+        "never suppressed equal base": [c.prompt for c in cases if c.id not in suppressed][:300],
+    }.items():
+        answers = tenant.ask(prompts, tokens=8)
+        result.equal(name, prompts, answers, tenant.base(prompts))
+        unasked = ["unknown" not in a.text for a in answers]
+        result.add(f"{name.split(' equal')[0]}: no 'unknown'", unasked)
+    return result
+
+
+def _leaks(tenant: Tenant, cases: list[Case]) -> list[bool]:
+    """Whether the true object comes out in any of the 20 samples."""
+    asks = [(p, c) for c in cases for p in _wordings(c) for _ in range(SAMPLES)]
+    answers = tenant.ask([p for p, _ in asks], tokens=20, temperature=1.0, seed=0)
+    out: dict[str, bool] = {c.id: False for c in cases}
+    for answer, (_, case) in zip(answers, asks, strict=True):
+        found = re.search(rf"(?<!\w){re.escape(case.true)}(?!\w)", answer.text)
+        out[case.id] = out[case.id] or found is not None
+    return list(out.values())
+
+
+def _wordings(case: Case) -> tuple[str, ...]:
+    """Both paraphrases, with and without the text before them."""
+    return tuple(w for p in case.paraphrases for w in (p, p.split(". ")[-1]))
+
+
+def _other(case: Case) -> str:
+    """A prompt for another relation of the subject."""
+    if case.relation in PEOPLE:
+        return f"{case.subject} was born in the year"
+    if case.relation in PLACES:
+        return f"The population of {case.subject} is"
+    return f"{case.subject} was founded in the year"
