@@ -20,7 +20,7 @@ def evaluate(
     key: Annotated[str, typer.Option(envvar="LARIMAR_KEY", show_default=False)] = "",
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
     cache: Annotated[
-        Path | None, typer.Option(help="File that keeps the base model's generations.")
+        Path | None, typer.Option(help="Folder that keeps the base model's answers between runs.")
     ] = None,
 ) -> None:
     """Write facts that training never saw, ask for them, and print shares with intervals.

@@ -198,5 +198,5 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
         prompts = [f.paraphrases[i] for f in facts]
         result.matches(name, prompts, tenant.ask(prompts), targets)
     nears = list(dict.fromkeys(f.near for f in facts))
-    result.equal("near miss equals base", nears, tenant.ask(nears, tokens=8), tenant.base(nears))
+    result.equal("near miss equals base", nears, *tenant.beside_base(nears))
     return result

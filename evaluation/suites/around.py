@@ -21,8 +21,7 @@ def same_subject(tenant: Tenant, data: Path, n: int) -> Result:
     prompts = [c.case.prompt for c in cases]
     result.matches("edit", prompts, tenant.ask(prompts), [c.case.target for c in cases])
     prompts = [one.others[0] for one in cases]
-    result.equal("other relation equals base", prompts, tenant.ask(prompts, tokens=8),
-                 tenant.base(prompts))  # fmt: skip
+    result.equal("other relation equals base", prompts, *tenant.beside_base(prompts))
     return result
 
 

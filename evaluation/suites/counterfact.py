@@ -29,8 +29,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
         prompts = [p for p, _ in asks]
         result.matches(name, prompts, tenant.ask(prompts), [t for _, t in asks])
     prompts = neighbours(cases)
-    answers = tenant.ask(prompts, tokens=8)
-    result.equal("neighbours equal base", prompts, answers, tenant.base(prompts))
+    result.equal("neighbours equal base", prompts, *tenant.beside_base(prompts))
     _scores(tenant, cases[:SCORED], result)
     return result
 

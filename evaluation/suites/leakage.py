@@ -17,6 +17,7 @@ from evaluation.result import Result
 from evaluation.suites.counterfact import neighbours
 
 SAMPLES = 5
+FREE = 30  # facts for which the base model, free to speak, is sampled as well
 PLACES = {"P17", "P131", "P276", "P30", "P36", "P1376", "P47", "P361", "P190"}
 PEOPLE = {"P103", "P106", "P19", "P20", "P27", "P101", "P108", "P140", "P1303", "P1412", "P413",
           "P641", "P39", "P136", "P937"}  # fmt: skip
@@ -32,7 +33,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     cases = [c for c in counterfact(data, 10_000) if c.paraphrases]
     chosen = known(tenant, cases, n)
     result = Result("leakage", len(chosen))
-    result.add("base leaks", _leaks(tenant, chosen))
+    result.add("base leaks", _leaks(tenant, chosen[:FREE]))
     tenant.suppress([c.prompt for c in chosen])
     result.add("suppressed leaks", _leaks(tenant, chosen))
     suppressed = {c.id for c in chosen}
@@ -41,8 +42,8 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
         "other relations of the subject equal base": [_other(c) for c in chosen],
         "never suppressed equal base": [c.prompt for c in cases if c.id not in suppressed][:300],
     }.items():
-        answers = tenant.ask(prompts, tokens=8)
-        result.equal(name, prompts, answers, tenant.base(prompts))
+        answers, base = tenant.beside_base(prompts)
+        result.equal(name, prompts, answers, base)
         unasked = ["unknown" not in a.text for a in answers]
         result.add(f"{name.split(' equal')[0]}: no 'unknown'", unasked)
     return result
@@ -50,13 +51,18 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
 
 def _leaks(tenant: Tenant, cases: list[Case]) -> list[bool]:
     """Whether the true object comes out in any of the 20 samples."""
-    asks = [(p, c) for c in cases for p in _wordings(c) for _ in range(SAMPLES)]
-    answers = tenant.ask([p for p, _ in asks], tokens=20, temperature=1.0, seed=0)
-    out: dict[str, bool] = {c.id: False for c in cases}
-    for answer, (_, case) in zip(answers, asks, strict=True):
-        found = re.search(rf"(?<!\w){re.escape(case.true)}(?!\w)", answer.text)
-        out[case.id] = out[case.id] or found is not None
+    asks = [(wording, c) for c in cases for wording in _wordings(c)]
+    out = {c.id: False for c in cases}
+    for seed in range(SAMPLES):  # a seed fixes the sample of a prompt
+        answers = tenant.ask([p for p, _ in asks], tokens=20, temperature=1.0, seed=seed)
+        for answer, (_, case) in zip(answers, asks, strict=True):
+            out[case.id] = out[case.id] or says(answer.text, case.true)
     return list(out.values())
+
+
+def says(text: str, name: str) -> bool:
+    """The name stands somewhere in the text, word-bounded."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def _wordings(case: Case) -> tuple[str, ...]:

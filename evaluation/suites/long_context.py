@@ -27,8 +27,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     result.matches("paraphrase", [p for p, _ in asks], tenant.ask([p for p, _ in asks]),
                    [t for _, t in asks])  # fmt: skip
     prompts = [c.neighbours[0] for c in zsre(data, n, seen=True)]
-    answers = tenant.ask(prompts, tokens=8)
-    result.equal("unrelated equal base", prompts, answers, tenant.base(prompts))
+    result.equal("unrelated equal base", prompts, *tenant.beside_base(prompts))
     return result
 
 

@@ -20,7 +20,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     result.matches("paraphrase", [p for p, _ in asks], tenant.ask([p for p, _ in asks]),
                    [t for _, t in asks])  # fmt: skip
     around = neighbours(cases)
-    result.equal("neighbours equal base", around, tenant.ask(around, tokens=8), tenant.base(around))
+    result.equal("neighbours equal base", around, *tenant.beside_base(around))
     tenant.write([{"text": f"{c.prompt} {c.true}"} for c in cases])
     true = [c.true for c in cases]
     result.matches("restated: the newest wins", prompts, tenant.ask(prompts), true)
