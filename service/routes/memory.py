@@ -9,6 +9,7 @@ from typing import Literal, cast
 from memory_store.store import Change, Fact
 from service.engine.protocol import Engine, FactText, FactTooLong, PromptTooLong
 from service.errors import FactRefused, PromptRefused
+from service.restated import with_ids
 from service.routes.common import (
     IdempotencyKey,
     Model,
@@ -47,7 +48,7 @@ async def write(
     """Write facts: all or none. The very next generation uses them."""
     await service.store.tenant(tenant)  # a write never makes a tenant: refuse before encoding
     request = change_request(body, "write", idempotency_key, body.expected_version)
-    facts = await _encode(model, body.facts)
+    facts = await with_ids(service, tenant, model, await _encode(model, body.facts))
     await check_room(service, tenant, facts)
     with service.timed("write"):
         change = await service.store.write(tenant, facts, request)

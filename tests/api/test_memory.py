@@ -63,6 +63,31 @@ def test_of_duplicates_in_one_call_the_last_wins(tenant: Tenant) -> None:
     assert len(tenant.facts()) == 1
 
 
+@pytest.mark.real_engine
+def test_a_fact_stated_anew_in_other_words_for_its_object_is_replaced(tenant: Tenant) -> None:
+    first = tenant.write({"text": f"{CAPITAL} Lyon"})["results"][0]
+    other = tenant.write({"text": "The capital of Spain is Cadiz"})["results"][0]
+    assert other["status"] == "written"
+    again = tenant.write({"text": f"{CAPITAL} Nice."})["results"][0]
+    assert (again["id"], again["status"]) == (first["id"], "replaced")
+    assert "Nice" in tenant.text(CAPITAL)
+    assert len(tenant.facts()) == 2
+
+
+def test_stated_twice_in_one_call_the_last_wins(tenant: Tenant) -> None:
+    written = tenant.write({"text": f"{CAPITAL} Lyon"}, {"text": f"{CAPITAL} Nice"})
+    assert len({row["id"] for row in written["results"]}) == 1
+    assert "Nice" in tenant.text(CAPITAL)
+    assert len(tenant.facts()) == 1
+
+
+def test_statements_that_differ_in_a_number_are_two_facts(tenant: Tenant) -> None:
+    tenant.write({"text": "The badge of agent 0001 is 17"})
+    again = tenant.write({"text": "The badge of agent 0002 is 18"})["results"][0]
+    assert again["status"] == "written"
+    assert len(tenant.facts()) == 2
+
+
 def test_text_alone_is_a_fact(tenant: Tenant) -> None:
     tenant.write({"text": "Ada is on call this week"})
     assert "Ada is on call this week" in tenant.text("ada is on call this week")
