@@ -43,6 +43,10 @@ class QueueFull(EngineError):
         self.retry_after = retry_after
 
 
+class NoChatTemplate(EngineError):
+    """The decoder's tokenizer brings no chat template: it is a base model."""
+
+
 class EngineStopped(EngineError):
     """The engine's thread is gone."""
 
@@ -191,7 +195,10 @@ class Engine(Protocol):
         self, memory: TenantMemory | None, items: Sequence[ScoreItem], mode: MemoryMode
     ) -> list[Scored]: ...
     def render_chat(self, messages: Sequence[dict[str, str]]) -> str:
-        """The decoder's chat template, the same with and without memory."""
+        """The decoder's chat template, the same with and without memory.
+
+        Raises NoChatTemplate.
+        """
         ...
 
     async def start(self) -> None:
