@@ -174,7 +174,7 @@ def progress(text: str, started: float) -> None:
 @contextmanager
 def tenant(url: str, key: str, name: str, cache: Path | None = None) -> Iterator[Tenant]:
     """A fresh tenant, erased afterwards. `cache`: a folder for base generations."""
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT) as http:
         http.delete(f"/v1/tenants/{name}")
         http.put(f"/v1/tenants/{name}", json={}).raise_for_status()

@@ -15,7 +15,7 @@ from evaluation.api import Tenant
 from evaluation.cases import Case, counterfact
 from evaluation.result import Result
 
-SCORED = 300  # cases that are scored
+SCORED = 300  # cases that are scored, and asked indirectly
 
 
 def run(tenant: Tenant, data: Path, n: int) -> Result:
@@ -24,8 +24,11 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     tenant.write([case.fact() for case in cases])
     result.matches("edit", [c.prompt for c in cases], tenant.ask([c.prompt for c in cases]),
                    [c.target for c in cases])  # fmt: skip
-    for name, forms in (("paraphrase", "paraphrases"), ("indirect", "indirect")):
-        asks = [(p, c.target) for c in cases for p in getattr(c, forms)[:2]]
+    kinds = {
+        "paraphrase": [(p, c.target) for c in cases for p in c.paraphrases],
+        "indirect": [(p, c.target) for c in cases[:SCORED] for p in c.indirect[:1]],
+    }
+    for name, asks in kinds.items():
         prompts = [p for p, _ in asks]
         result.matches(name, prompts, tenant.ask(prompts), [t for _, t in asks])
     prompts = neighbours(cases)
