@@ -20,7 +20,7 @@ ENV PATH=/opt/larimar/venv/bin:$PATH \
 FROM python AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3-venv \
+ && apt-get install -y --no-install-recommends gcc libc6-dev python3-venv \
  && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv /opt/larimar/venv
 ARG VARIANT=cpu
@@ -35,7 +35,8 @@ RUN case "$VARIANT" in \
     pip install "torch==$TORCH"
 WORKDIR /src
 COPY . .
-RUN pip install .
+RUN pip install . \
+ && python -P -m service.engine.native.library
 
 FROM build AS weights-baked
 RUN LARIMAR_CACHE_DIR=/opt/larimar/weights python -m service.model.weights

@@ -33,6 +33,7 @@ from service.engine.protocol import (
     GenerateItem,
     Match,
     MemoryMode,
+    NoChatTemplate,
     PromptTooLong,
     QueueFull,
     ReadResult,
@@ -149,6 +150,8 @@ class Larimar:
             stream.cancelled = True
 
     def render_chat(self, messages: Sequence[dict[str, str]]) -> str:
+        if not self.model.decoder.tokenizer.chat_template:
+            raise NoChatTemplate("the model has no chat template: use completions")
         return self.model.decoder.chat(messages)
 
     async def start(self) -> None:
@@ -307,24 +310,22 @@ class Larimar:
 
     def _admit(self) -> None:
         """Lets waiting rows join while there is room; the oldest first."""
-        joining: list[Live] = []
         while self._waiting:
-            if self._waiting[0].stream.cancelled:
-                self._end(self._waiting.popleft())
-                continue
-            if not self._batch.room(self._waiting[0].row, [live.row for live in joining]):
-                break
-            joining.append(self._waiting.popleft())
-        if joining:
-            self._live += joining
-            self._batch.join([live.row for live in joining])
-            self._advance([live.row for live in joining])
+            live = self._waiting[0]
+            if not live.stream.cancelled:
+                if not self._batch.room(live.row):
+                    break
+                self._batch.join(live.row)
+                self._live.append(live)
+            else:
+                self._end(live)
+            self._waiting.popleft()
 
     def _advance(self, stepped: Sequence[object]) -> None:
         """Hands the new tokens on; rows that are finished or cancelled leave."""
         rows = set(map(id, stepped))
-        for live in [live for live in self._live if id(live.row) in rows]:
-            if live.stream.cancelled or live.advance():
+        for live in list(self._live):
+            if live.stream.cancelled or (id(live.row) in rows and live.advance()):
                 self._batch.leave(live.row)
                 self._live.remove(live)
                 self._end(live)

@@ -20,7 +20,7 @@ def rows(model: LarimarModel, prompts: list[str]) -> list[Row]:
 
 def run(model: LarimarModel, one: Row) -> Row:
     batch = DecodeBatch(model.decoder, slots=1)
-    batch.join([one])
+    batch.join(one)
     while len(one.generated) < TOKENS:
         batch.step()
     return one
@@ -42,9 +42,11 @@ def test_greedy_tokens_are_the_same_alone_and_in_a_crowd(model: LarimarModel) ->
                                             model.decoder.encode("The sky is"))  # fmt: skip
     guest = Row(conditioned, True, Sampling(), TOKENS)
     batch = DecodeBatch(model.decoder, slots=8)
-    batch.join([guest, *crowd[:2]])
+    for row in (guest, *crowd[:2]):
+        batch.join(row)
     batch.step()
-    batch.join(crowd[2:])
+    for row in crowd[2:]:
+        batch.join(row)
     batch.step()
     batch.leave(guest)
     while min(len(row.generated) for row in crowd) < TOKENS:

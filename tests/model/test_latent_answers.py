@@ -38,8 +38,9 @@ def answer(model: LarimarModel, memory: View, prompts: list[str], tokens: int = 
         if reading.in_scope:
             ids = model.decoder.conditioned(reading.tokens, ids)
         rows.append(Row(ids, reading.in_scope, Sampling(), tokens))
-    batch.join(rows)
-    for _ in range(tokens - 1):
+    for row in rows:
+        batch.join(row)
+    while min(len(row.generated) for row in rows) < tokens:
         batch.step()
     return [_text(model, row) for row in rows]
 

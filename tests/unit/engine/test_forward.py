@@ -1,0 +1,135 @@
+"""The native step against transformers, on a small decoder with random weights and adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from service.engine.forward import Forward, Part
+from service.engine.native.library import library
+from service.engine.native.model import NativeForward, runs
+from service.engine.transformer import TransformerForward
+from service.model.decoder import Decoder
+from service.model.lora import AdapterConfig
+from tests.unit.engine.test_packing import quantised
+
+VOCABULARY = 100
+TOLERANCE = 1e-4
+KINDS: list[type[NativeForward | TransformerForward]] = [TransformerForward]
+if library() is not None:
+    KINDS.append(NativeForward)
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
+    """Two blocks, one of them adapted; four-bit, eight-bit and other weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=VOCABULARY, hidden_size=96, intermediate_size=160,
+                         num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
+                         head_dim=16, max_position_embeddings=256, tie_word_embeddings=True,
+                         bos_token_id=1, eos_token_id=2)  # fmt: skip
+    model = LlamaForCausalLM(config)
+    for block in model.model.layers:
+        for linear, bits in ((block.self_attn.o_proj, 4), (block.mlp.up_proj, 8)):
+            linear.weight.data = 4 * quantised(bits, *linear.weight.shape)
+        block.mlp.gate_proj.weight.data *= 20
+    return decoder_of(model, tmp_path_factory.mktemp("decoder"))
+
+
+def decoder_of(model: LlamaForCausalLM, folder: Path) -> Decoder:
+    model.save_pretrained(folder)
+    words = {f"w{i}": i for i in range(VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="w1", eos_token="w2"
+    ).save_pretrained(folder)  # fmt: skip
+    decoder = Decoder(str(folder), AdapterConfig(first_block=1))
+    for adapter in decoder.adapters.values():
+        nn.init.normal_(adapter.lora_B.weight, std=0.3)
+        for half in (adapter.lora_A, adapter.lora_B):
+            half.weight.data = half.weight.data.half().float()  # as a checkpoint holds them
+    return decoder
+
+
+def prompt(length: int) -> list[int]:
+    return [(7 * i + length) % (VOCABULARY - 3) + 3 for i in range(length)]
+
+
+def logits(forward: Forward, ids: list[int], adapted: bool, chunks: list[int]) -> Tensor:
+    """After the last token of `ids`, given in chunks of these lengths. (V,)"""
+    slot = forward.open(len(ids))
+    start = 0
+    for length in chunks:
+        part = Part(slot, start, ids[start : start + length], adapted, start + length == len(ids))
+        out = forward.extend([part])
+        start += length
+    forward.close(slot)
+    return out[0]
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("length", [1, 3, 70])
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_the_model_itself(
+    decoder: Decoder, kind: type[NativeForward | TransformerForward], adapted: bool, length: int
+) -> None:
+    ids = prompt(length)
+    ours = logits(kind(decoder, 2, 512), ids, adapted, [length])
+    with torch.inference_mode(), decoder.adapted([adapted]):
+        expected = decoder.logits(decoder.hidden(torch.tensor([ids])))[0, -1]
+    assert (ours - expected).abs().max() < TOLERANCE
+    assert expected.abs().max() > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chunks_crowds_and_slots_used_before_change_nothing(
+    decoder: Decoder, kind: type[NativeForward | TransformerForward]
+) -> None:
+    """A long prompt in chunks, between rows that come, decode and go, adapted and not."""
+    ids = prompt(90)
+    alone = logits(kind(decoder, 4, 1024), ids, True, [90])
+    forward = kind(decoder, 4, 1024)
+    guest, other = forward.open(30), forward.open(40)
+    forward.extend([Part(guest, 0, prompt(20), False, True), Part(other, 0, prompt(9), True, True)])
+    mine = forward.open(90)
+    forward.extend([Part(guest, 20, [5], False, True), Part(mine, 0, ids[:33], True, False)])
+    forward.close(guest)
+    late = forward.open(30)
+    parts = [Part(mine, 33, ids[33:89], True, False), Part(other, 9, [8], True, True),
+             Part(late, 0, prompt(30), False, False)]  # fmt: skip
+    forward.extend(parts)
+    last = [Part(other, 10, [9], True, True), Part(mine, 89, ids[89:], True, True)]
+    crowded = forward.extend(last)[1]
+    if kind is NativeForward:
+        assert torch.equal(crowded, alone)
+    else:
+        assert (crowded - alone).abs().max() < TOLERANCE
+
+
+def test_the_native_step_takes_what_it_can_compute(decoder: Decoder) -> None:
+    assert runs(decoder) is (library() is not None)
+    decoder.model.config.hidden_act = "gelu"
+    assert not runs(decoder)
+    decoder.model.config.hidden_act = "silu"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_room_is_bounded_by_slots_and_tokens(
+    decoder: Decoder, kind: type[NativeForward | TransformerForward]
+) -> None:
+    forward = kind(decoder, 3, 512)
+    assert forward.room(256)
+    first = forward.open(256)
+    second = forward.open(256)
+    assert not forward.room(64)
+    forward.close(first)
+    slots = [forward.open(64), forward.open(64)]
+    assert not forward.room(1)
+    for slot in (second, *slots):
+        forward.close(slot)
+    assert forward.room(256)
