@@ -73,7 +73,7 @@ class Tenant:
     def _checked(self, reply: httpx.Response) -> dict[str, Any]:
         if reply.is_error:
             raise RuntimeError(f"{reply.request.url.path}: {reply.status_code} {reply.text}")
-        answer: dict[str, Any] = reply.json()
+        answer: dict[str, Any] = reply.json() if reply.content else {}
         return answer
 
     def call(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:

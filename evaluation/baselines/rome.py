@@ -87,7 +87,8 @@ class Rome:
             hidden = out()
             nll = self.decoder.nll(hidden[:-1], [len(r) for r in rows], wanted)
             drift = F.kl_div(said(hidden), before, log_target=True, reduction="sum")
-            return nll + KL * drift + DECAY * delta.norm() / start.norm() ** 2
+            total: Tensor = nll + KL * drift + DECAY * delta.norm() / start.norm() ** 2
+            return total
 
         def clamp() -> None:
             delta.data *= min(1.0, CLAMP * float(start.norm()) / float(delta.data.norm()))

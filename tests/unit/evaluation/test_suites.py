@@ -1,0 +1,94 @@
+"""Every suite over HTTP, against a service whose answers can be computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.api import Tenant, tenant
+from evaluation.suites import SUITES
+from memory_store.embedded import EmbeddedValkey
+from service.engine.fake import FakeEngine
+from tests.api.running import ADMIN_KEY, listening, settings
+from tests.unit.evaluation.folder import write
+
+# what the fake engine must get right: it answers a stored cue with its target, and `unknown` to
+# what is suppressed; it is the base model elsewhere
+EXPECTED: dict[str, dict[str, float]] = {
+    "counterfact": {"edit": 1.0, "edit, clean": 1.0, "neighbours equal base": 1.0, "S, edit": 1.0},
+    "zsre": {"edit": 1.0, "unrelated questions equal base": 1.0},
+    "statements": {"edit, in scope": 1.0, "neighbours equal base": 1.0},
+    "same-subject": {"edit": 1.0, "other relation equals base": 1.0},
+    "alias": {"alias": 1.0},
+    "portability": {"one hop": 0.0},
+    "application": {"edit": 1.0},
+    "sequential": {"edit": 1.0},
+    "updates": {"last of 5 rewrites": 1.0},
+    "forgetting": {
+        "retained: generation unchanged": 1.0,
+        "erased, cue: score equals base": 1.0,
+        "erased, paraphrase: score equals base": 1.0,
+        "erased, cue, memory always: score as if never written": 1.0,
+        "all erased, cue, memory always: score equals base": 1.0,
+    },
+    "leakage": {
+        "suppressed leaks": 0.0,
+        "neighbours equal base": 1.0,
+        "never suppressed: no 'unknown'": 1.0,
+    },
+    "long-context": {"unrelated equal base": 1.0},
+    "perplexity": {"log-probability equals base": 1.0},
+}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    valkey = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    with listening(settings(valkey.start()), FakeEngine(rows=512)) as running:
+        yield running.url
+    valkey.stop()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_finds_what_the_engine_does(
+    name: str, url: str, data: Path, tmp_path: Path
+) -> None:
+    with tenant(url, ADMIN_KEY, f"eval-{name}", tmp_path) as one:
+        result = SUITES[name].run(one, data, 6)
+    found = {key: share.value for key, share in result.shares.items() if key in EXPECTED[name]}
+    assert found == EXPECTED[name]
+    assert result.facts > 0
+
+
+class Deaf(Tenant):
+    """A tenant that keeps nothing, as a service that lies about its writes would."""
+
+    def write(self, facts: Any) -> None:
+        """Nothing is written."""
+
+
+def test_a_service_that_keeps_nothing_gets_no_edit(url: str, data: Path) -> None:
+    with tenant(url, ADMIN_KEY, "eval-deaf") as one:
+        result = SUITES["counterfact"].run(Deaf(one.http, one.name), data, 6)
+    assert result.shares["edit"].value == 0
+    assert result.shares["neighbours equal base"].value == 1
+    assert len([m for m in result.misses if "edit" in m]) == 6
+
+
+def test_base_answers_are_kept_and_not_believed_where_they_differ(url: str, tmp_path: Path) -> None:
+    with tenant(url, ADMIN_KEY, "eval-cache", tmp_path) as one:
+        said = one.base(["Who goes there?"])
+        assert list(tmp_path.glob("base-*.json"))
+        again = Tenant(one.http, one.name, tmp_path)
+        again.cache.texts["8 Who goes there?"] = " something stale"
+        assert again.base(["Who goes there?"]) == [" something stale"]
+        answers, base = again.beside_base(["Who goes there?"])
+        assert [answers[0].text] == base == said
