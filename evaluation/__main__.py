@@ -1,39 +1,40 @@
-"""`python -m evaluation`: puts the committed results' tables into the README."""
+"""`python -m evaluation`: puts the committed results into README.md and docs/quality.md."""
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 from evaluation import report
-from evaluation.metrics import Share
-from evaluation.result import Result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-SECTION = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
+README, QUALITY = ROOT / "README.md", ROOT / "docs" / "quality.md"
 
 
-def tables() -> str:
-    """One table a result file, with the command and revision that made it."""
-    found = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    return "\n\n".join(_table(body) for body in found) + "\n"
+def tables() -> dict[Path, dict[str, str]]:
+    """What stands between `<!-- NAME -->` and `<!-- end of NAME -->` in each page."""
+    suites, editors = report.read(RESULTS), report.read(RESULTS / "baselines")
+    full = "\n\n".join(f"{report.table(body)}\n\n{report.made(body)}" for body in suites)
+    return {
+        README: {"results": report.headline(suites)},
+        QUALITY: {"results": full, "editors": report.comparison(editors)},
+    }
 
 
-def _table(body: dict[str, Any]) -> str:
-    result = Result(body["suite"], body["facts"])
-    result.shares = {name: Share(**values) for name, values in body["shares"].items()}
-    result.figures = body.get("figures", {})
-    made = f"`{body['command']}`, revision {body['revision']}, {body['date']}."
-    return f"{report.table(result)}\n\n{made}"
-
-
-def refreshed(readme: str) -> str:
-    return SECTION.sub(lambda match: f"{match[1]}{tables()}{match[2]}", readme)
+def refreshed(page: str, sections: dict[str, str]) -> str:
+    """The page with its marked sections replaced. Raises ValueError if a marker is missing."""
+    for name, text in sections.items():
+        first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        if not 0 <= page.find(first) < page.find(last):
+            raise ValueError(f"no section {name}")
+        before, rest = page.split(first, 1)
+        page = f"{before}{first}{text}\n{last}{rest.split(last, 1)[1]}"
+    return page
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(refreshed(readme.read_text("utf-8")), "utf-8")
+    from evaluation.plots import draw
+
+    for path, sections in tables().items():
+        path.write_text(refreshed(path.read_text("utf-8"), sections), "utf-8")
+    draw(report.read(RESULTS), report.read(RESULTS / "baselines"), QUALITY.with_suffix(".png"))

@@ -1,4 +1,8 @@
-"""Results as JSON (with revision and date) and as a Markdown table."""
+"""Result files (JSON, with command, revision and date) and the Markdown made from them.
+
+The README gets what a reader looks for first, one row a share; docs/quality.md gets everything,
+the other editors in one table.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,16 @@ import dataclasses
 import datetime
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from evaluation.metrics import Share
 from evaluation.result import Result
+
+Body = dict[str, Any]  # a result file
+DETAILS = (", clean", ", in scope", "S, ", "M, ")  # shares that only docs/quality.md shows
+COMPARED = ("edit", "edit, clean", "paraphrase", "neighbours equal base")
 
 
 def write(result: Result, out: Path, command: str, seconds: float) -> str:
@@ -27,15 +38,59 @@ def write(result: Result, out: Path, command: str, seconds: float) -> str:
     }
     text = json.dumps(body, indent=1, ensure_ascii=False)
     (out / f"{result.suite}.json").write_text(text + "\n", "utf-8")
-    return table(result)
+    return table(body)
 
 
-def table(result: Result) -> str:
-    rows = [f"| {name} | {s.value:.3f} | {s.low:.3f}-{s.high:.3f} | {s.n} |"
-            for name, s in result.shares.items()]  # fmt: skip
-    rows += [f"| {name} | {value:.4g} | | |" for name, value in result.figures.items()]
-    head = f"| {result.suite}, {result.facts} facts in one tenant | share | 95 % interval | N |"
+def read(folder: Path) -> list[Body]:
+    """The result files of a folder, by name."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def table(body: Body) -> str:
+    """Everything that one suite found."""
+    rows = [f"| {name} | {_cells(share)} |" for name, share in body["shares"].items()]
+    rows += [f"| {name} | {value:.4g} | | |" for name, value in body.get("figures", {}).items()]
+    head = f"| {body['suite']}, {body['facts']} facts in one tenant | share | 95 % interval | N |"
     return "\n".join([head, "|---|---|---|---|", *rows])
+
+
+def made(body: Body) -> str:
+    return f"`{body['command']}`, revision {body['revision']}, {body['date']}."
+
+
+def headline(bodies: Sequence[Body]) -> str:
+    """One table of all suites, without the details."""
+    rows = [f"| {body['suite']} | {body['facts']} | {name} | {_cells(share)} |"
+            for body in bodies for name, share in headlines(body).items()]  # fmt: skip
+    head = "| suite | facts in one tenant | | share | 95 % interval | N |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def headlines(body: Body) -> dict[str, Any]:
+    """The shares that a reader looks for first."""
+    return {name: share for name, share in body["shares"].items()
+            if not any(detail in name for detail in DETAILS)}  # fmt: skip
+
+
+def comparison(bodies: Sequence[Body]) -> str:
+    """One table of editors: a row for each number of edits that were together."""
+    rows = []
+    for body in bodies:
+        shares = [body["shares"].get(name) for name in COMPARED]
+        cells = [f"{s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}] ({s['n']})" if s else ""
+                 for s in shares]  # fmt: skip
+        seconds = f"{body['figures']['seconds per edit']:.2g}"
+        name = body["suite"].rpartition("-")[0]
+        rows.append(
+            " | ".join([f"| {name}", str(body["facts"]), *cells, seconds, body["revision"]])
+        )
+    head = " | ".join(["| editor", "edits together", *COMPARED, "s an edit", "revision |"])
+    return "\n".join([head, "|---" * (len(COMPARED) + 4) + "|", *(f"{row} |" for row in rows)])
+
+
+def _cells(share: Body | Share) -> str:
+    s = share if isinstance(share, Share) else Share(**share)
+    return f"{s.value:.3f} | {s.low:.3f}-{s.high:.3f} | {s.n}"
 
 
 def _revision() -> str:
