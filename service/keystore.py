@@ -25,6 +25,11 @@ from service.errors import KeyNotFound
 KEYS = "larimar:keys"  # hash: id → record; tenants' keys all begin with `larimar:{`
 USED = "larimar:keys:used"  # hash: id → time of last use
 FRESH_SECONDS = 1.0
+# A key that is revoked while it is rotated stays revoked.
+REPLACE = """
+if redis.call('hexists', KEYS[1], ARGV[1]) == 0 then return false end
+return redis.call('hset', KEYS[1], ARGV[1], ARGV[2])
+"""
 USED_RESOLUTION = 60.0  # a key's last use is written at most this often
 CACHE_SIZE = 4096
 
@@ -81,7 +86,13 @@ class KeyStore:
         """The same id with a new secret; the old one stops working."""
         key = new_key(id)
         record = replace(await self.get(id), digest=digest_of(key))
-        await self._put(record)
+        try:
+            there = await self._redis.eval(REPLACE, 1, KEYS, id, _encode(record))
+        except RedisError as exc:
+            raise StoreUnavailable() from exc
+        self._cache.pop(id, None)
+        if there is None:
+            raise KeyNotFound()
         return record, key
 
     async def revoke(self, id: str) -> None:
@@ -147,9 +158,8 @@ class KeyStore:
         return _decode(raw) if raw is not None else None
 
     async def _put(self, record: KeyRecord) -> None:
-        fields = {k: v for k, v in asdict(record).items() if k != "last_used_at"}
         try:
-            await self._redis.hset(KEYS, record.id, json.dumps(fields))
+            await self._redis.hset(KEYS, record.id, _encode(record))
         except RedisError as exc:
             raise StoreUnavailable() from exc
         self._cache.pop(record.id, None)
@@ -163,6 +173,10 @@ class KeyStore:
         if len(self._cache) > CACHE_SIZE:
             gone, _ = self._cache.popitem(last=False)
             self._used.pop(gone, None)
+
+
+def _encode(record: KeyRecord) -> str:
+    return json.dumps({k: v for k, v in asdict(record).items() if k != "last_used_at"})
 
 
 def _decode(raw: bytes | str) -> KeyRecord:

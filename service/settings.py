@@ -122,15 +122,11 @@ class Settings(BaseSettings):
 
     @property
     def data_path(self) -> Path:
-        if self.redis_cluster and self.replicas:
-            raise ValueError("LARIMAR_DURABILITY must be local with LARIMAR_REDIS_CLUSTER")
         return self.data_dir.expanduser().absolute()
 
     @property
     def admin_key_path(self) -> Path:
         """Where the embedded start keeps its first key."""
-        if self.redis_cluster and self.replicas:
-            raise ValueError("LARIMAR_DURABILITY must be local with LARIMAR_REDIS_CLUSTER")
         return self.data_path / "admin.key"
 
 

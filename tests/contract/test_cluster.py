@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from redis.asyncio import RedisCluster
@@ -11,29 +10,17 @@ from redis.asyncio import RedisCluster
 from memory_store.errors import TenantNotFound
 from memory_store.redis_store import RedisStore
 from tests.contract.conftest import request
-from tests.contract.servers import client, server, until
+from tests.contract.servers import SLOTS, three_nodes
 from tests.unit.memory_store.facts import SMALL, fact
 
 pytestmark = pytest.mark.anyio
-SLOTS = 16384
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """The nodes' ports."""
-    with ExitStack() as stack:
-        config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000"}
-        nodes = [
-            stack.enter_context(server(tmp_path_factory.mktemp(f"node{n}"), **config))
-            for n in range(3)
-        ]
-        clients = [stack.enter_context(client(node)) for node in nodes]
-        for n, node in enumerate(clients):
-            first, last = SLOTS * n // 3, SLOTS * (n + 1) // 3 - 1
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[n].port)
-        until(lambda: all(node.cluster("INFO")["cluster_state"] == "ok" for node in clients))
-        yield [node.port for node in nodes]
+    with three_nodes(tmp_path_factory.mktemp("cluster")) as ports:
+        yield ports
 
 
 async def test_every_call_on_a_cluster(cluster: list[int]) -> None:
