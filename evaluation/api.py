@@ -84,17 +84,25 @@ class Tenant:
         self._checked(self.http.delete(self.path))
         self._checked(self.http.put(self.path, json={}))
 
-    def write(self, facts: Sequence[dict[str, Any]]) -> None:
-        """Facts that are too long for the model are left out: asking for them will miss."""
+    def write(self, facts: Sequence[dict[str, Any]]) -> list[int]:
+        """Returns which facts, by index, the service refused as too long; the rest is written."""
+        refused: list[int] = []
         for i in range(0, len(facts), 500):
-            part = list(facts[i : i + 500])
-            reply = self.http.post(f"{self.path}/write", json={"facts": part})
+            part = dict(enumerate(facts[i : i + 500], i))
+            reply = self._post(part)
             while reply.status_code == 422 and "fact_too_long" in reply.text:
-                details = reply.json()["error"]["details"]
-                long = {int(re.findall(r"\d+", detail["param"])[0]) for detail in details}
-                part = [fact for at, fact in enumerate(part) if at not in long]
-                reply = self.http.post(f"{self.path}/write", json={"facts": part})
+                details, left = reply.json()["error"]["details"], list(part)
+                long = [left[int(re.findall(r"\d+", d["param"])[0])] for d in details]
+                refused += long
+                part = {at: fact for at, fact in part.items() if at not in long}
+                if not part:
+                    return refused
+                reply = self._post(part)
             self._checked(reply)
+        return refused
+
+    def _post(self, facts: dict[int, dict[str, Any]]) -> httpx.Response:
+        return self.http.post(f"{self.path}/write", json={"facts": list(facts.values())})
 
     def forget(self, ids: Sequence[str]) -> None:
         self.call("forget", {"ids": list(ids)})

@@ -34,8 +34,9 @@ class Case:
     def fact(self) -> dict[str, Any]:
         return {"id": self.id, "prompt": self.prompt, "target": self.target}
 
-    def statement(self) -> dict[str, Any]:
-        return {"id": self.id, "text": f"{self.prompt} {self.target}"}
+    def statement(self, target: str | None = None) -> str:
+        """The fact as a sentence; with another object, if one is given."""
+        return f"{self.prompt} {target or self.target}."
 
 
 @cache
@@ -58,6 +59,17 @@ def counterfact(data: Path, limit: int) -> list[Case]:
     tuned = {case.subject.casefold() for case in full[-TUNED:]}
     flat = [_flat(c) for c in _load(folder / "val.json")]
     return _one_a_subject([c for c in full + flat if c.subject.casefold() not in tuned], limit)
+
+
+def inversions(data: Path) -> dict[str, str]:
+    """A sentence for each relation that does not end in its object (PARAREL): [X] ... [Y]."""
+    found: dict[str, str] = {}
+    for path in sorted((data / "pararel" / "patterns").glob("*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            pattern = " ".join(json.loads(line)["pattern"].replace(" .", ".").split())
+            if "[X]" in pattern and "[Y]" in pattern and not pattern.rstrip(".").endswith("[Y]"):
+                found.setdefault(path.stem, pattern)
+    return found
 
 
 def _full(case: dict[str, Any]) -> Case:

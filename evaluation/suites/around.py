@@ -9,15 +9,19 @@ from evaluation.cases import Linked, knowedit
 from evaluation.result import Result
 
 
-def _write(tenant: Tenant, name: str, cases: list[Linked]) -> Result:
-    tenant.write([one.case.fact() for one in cases])
-    return Result(name, len(cases))
+def _write(tenant: Tenant, name: str, cases: list[Linked]) -> tuple[Result, list[Linked]]:
+    """Writes the facts; what is too long for the model is not asked for, but counted."""
+    refused = set(tenant.write([one.case.fact() for one in cases]))
+    kept = [one for i, one in enumerate(cases) if i not in refused]
+    result = Result(name, len(kept))
+    result.figures["facts refused as too long"] = len(refused)
+    return result, kept
 
 
 def same_subject(tenant: Tenant, data: Path, n: int) -> Result:
     """Another relation of an edited subject stays what the base model says."""
     cases = knowedit(data, n, lambda one: bool(one.others))
-    result = _write(tenant, "same-subject", cases)
+    result, cases = _write(tenant, "same-subject", cases)
     prompts = [c.case.prompt for c in cases]
     result.matches("edit", prompts, tenant.ask(prompts), [c.case.target for c in cases])
     prompts = [one.others[0] for one in cases]
@@ -28,7 +32,7 @@ def same_subject(tenant: Tenant, data: Path, n: int) -> Result:
 def alias(tenant: Tenant, data: Path, n: int) -> Result:
     """The subject under another name: the memory is told nothing of names."""
     cases = knowedit(data, n, lambda one: bool(one.aliases))
-    result = _write(tenant, "alias", cases)
+    result, cases = _write(tenant, "alias", cases)
     prompts = [one.aliases[0][0] for one in cases]
     result.matches("alias", prompts, tenant.ask(prompts), [one.case.target for one in cases])
     return result
@@ -37,7 +41,7 @@ def alias(tenant: Tenant, data: Path, n: int) -> Result:
 def portability(tenant: Tenant, data: Path, n: int) -> Result:
     """A question whose answer follows from the fact and one that the model knows."""
     cases = knowedit(data, n, lambda one: bool(one.hops))
-    result = _write(tenant, "portability", cases)
+    result, cases = _write(tenant, "portability", cases)
     prompts, answers = zip(*(one.hops[0] for one in cases), strict=True)
     result.matches("one hop", prompts, tenant.ask(prompts), answers)
     return result

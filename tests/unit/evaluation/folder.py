@@ -60,6 +60,10 @@ def write(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content), "utf-8")
     (folder / "text").mkdir()
+    patterns = folder / "pararel" / "patterns"
+    patterns.mkdir(parents=True)
+    forms = ["[X] is kept by [Y] .", "[Y] is the keeper of [X] ."]
+    (patterns / "P1.jsonl").write_text("\n".join(json.dumps({"pattern": f}) for f in forms))
     lines = [f"Line {i} . " + " ".join([text] * 4) for i in range(30)]
     (folder / "text" / "wikitext2_valid.txt").write_text("\n".join(lines), "utf-8")
     return folder

@@ -71,8 +71,8 @@ def test_a_suite_finds_what_the_engine_does(
 class Deaf(Tenant):
     """A tenant that keeps nothing, as a service that lies about its writes would."""
 
-    def write(self, facts: Any) -> None:
-        """Nothing is written."""
+    def write(self, facts: Any) -> list[int]:
+        return []
 
 
 def test_a_service_that_keeps_nothing_gets_no_edit(url: str, data: Path) -> None:
@@ -92,3 +92,12 @@ def test_base_answers_are_kept_and_not_believed_where_they_differ(url: str, tmp_
         assert again.base(["Who goes there?"]) == [" something stale"]
         answers, base = again.beside_base(["Who goes there?"])
         assert [answers[0].text] == base == said
+
+
+def test_facts_that_the_service_refuses_are_named_and_the_others_written(url: str) -> None:
+    facts = [{"prompt": f"Fact {i} is", "target": "x" * (500 if i in (1, 3) else 5)}
+             for i in range(5)]  # fmt: skip
+    with tenant(url, ADMIN_KEY, "eval-long") as one:
+        assert sorted(one.write(facts)) == [1, 3]
+        assert [a.text for a in one.ask(["Fact 0 is", "Fact 4 is"])] == [" xxxxx", " xxxxx"]
+        assert one.write(facts[1:2]) == [0]
