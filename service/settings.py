@@ -33,7 +33,11 @@ class Settings(BaseSettings):
     """Settings of one service process. Sizes in bytes, times in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LARIMAR_", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix="LARIMAR_",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,  # docs/reference/configuration.md is made of them
     )
 
     @classmethod
@@ -54,51 +58,85 @@ class Settings(BaseSettings):
         return tuple(sources)
 
     host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` is every IPv4 address of the machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 is one that is free."""
     data_dir: Path = Path("~/.local/share/larimar")
+    """Folder of the embedded Valkey, the first key and the key that signs receipts."""
 
     # The store
     embedded: bool = True
+    """Start a Valkey of its own where `LARIMAR_REDIS_URL` is not set."""
     redis_url: SecretStr | None = None
+    """Redis or Valkey to use: `redis://`, `rediss://` (TLS) or `unix://`, password included."""
     redis_cluster: bool = False
+    """The URL is that of a Redis Cluster."""
     durability: Annotated[str, Field(pattern=r"^(local|replicated:[1-9][0-9]?)$")] = "local"
+    """What a change waits for: the primary's disk, or `replicated:N` replicas' disks as well."""
     max_stale_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """While the store is away, answer from caches for so long; then refuse with 503."""
     cache_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+    """Bound of the cache of tenants' memories; the least recently used leave first."""
 
     # What a tenant may use, where it has no limits of its own
     quota_facts: Annotated[int, Field(ge=1)] = 1_000_000
+    """Facts, suppressions and chunks a tenant may hold."""
     quota_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Bytes a tenant may hold."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Requests a tenant may make a minute."""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that may be generated for a tenant a minute."""
 
     # Who may call
     auth: Literal["on", "off"] = "on"
+    """`off` lets everyone do everything: only for a machine of one's own."""
     admin_key: SecretStr | None = None
+    """The first key, which may do everything. At least 16 characters."""
     admin_key_file: Path | None = None
-    receipt_key_file: Path | None = None  # Ed25519, PEM: signs proofs of erasure
+    """File that holds the first key."""
+    receipt_key_file: Path | None = None
+    """Ed25519 private key in PEM that signs receipts of erasure; the embedded start makes one."""
     audit_entries: Annotated[int, Field(ge=1)] = 10_000
+    """Entries of the audit log that are kept, about."""
     metrics_token: SecretStr | None = None
+    """Bearer token that `/metrics` asks for; without one it is open."""
 
     # Limits
     body_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
+    """Longest body of a request; a longer one is refused with 413."""
     snapshot_bytes: Annotated[int, Field(ge=1024)] = 16 << 30
+    """Longest snapshot that may be imported."""
     document_bytes: Annotated[int, Field(ge=1024)] = 32 << 20
+    """Longest body of a document."""
 
     # The model
     checkpoint: Path | None = None
-    decoder: str | None = None  # where the base weights are, if not where the checkpoint says
+    """Folder of another checkpoint than the one that is shipped."""
+    decoder: str | None = None
+    """Where the decoder's base weights are (folder or hub id), if not where the checkpoint says."""
     encoder: str | None = None
+    """The same for the address encoder."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0  # 0: PyTorch's own choice
-    max_rows: Annotated[int, Field(ge=1)] = 32  # rows that decode together
+    """Where the model runs; `auto` takes a GPU where there is one."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of a computation on the CPU; 0 is PyTorch's own choice."""
+    max_rows: Annotated[int, Field(ge=1)] = 32
+    """Rows that decode together."""
     queue_size: Annotated[int, Field(ge=1)] = 256
+    """Items that may wait for the engine; one more is refused with 429."""
 
     # Life cycle and logs
     drain_delay: Annotated[float, Field(ge=0)] = 5.0
+    """After SIGTERM, go on admitting requests for so long: load balancers notice late."""
     drain_timeout: Annotated[float, Field(ge=0)] = 30.0
+    """Then give what runs so long to finish."""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """Least level that is logged."""
     log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is `console` on a terminal, else `json`."""
     log_content: bool = False
+    """Let logs hold texts of requests. For debugging only."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
