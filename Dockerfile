@@ -36,6 +36,7 @@ RUN case "$VARIANT" in \
 WORKDIR /src
 COPY . .
 RUN pip install . \
+ && python -P -m memory_store.scan \
  && python -P -m service.engine.native.library
 
 FROM build AS weights-baked

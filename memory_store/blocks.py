@@ -1,4 +1,4 @@
-"""Stored addresses as level 0 of the search wants them: float32, unit length, in large blocks.
+"""Stored addresses as level 0 of the search wants them: int8, in blocks of many pages.
 
 A product with few large matrices is as fast as with one; with hundreds of pages it is not. Blocks
 are built when first searched and shared by the views of a tenant: a change rebuilds only the
@@ -8,15 +8,14 @@ block whose page it touched, and there copies the pages that stayed the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from memory_store.pages import FREE, K, Rows, live, unit_keys
-from memory_store.store import Float32
+from memory_store.scan import Codes
 
 PAGES: Final = 32  # of a block: 16,384 rows
 
@@ -33,34 +32,24 @@ class Block:
 
     def __init__(self, pages: Sequence[Page], old: Block | None = None) -> None:
         self.pages = tuple(pages)
-        d = pages[0].rows["key"].shape[1]
-        self.unit: Float32 = np.empty((len(pages) * K, d), np.float32)  # (R, d)
+        self._codes = Codes.empty(len(pages) * K, pages[0].rows["key"].shape[1])
         for n, page in enumerate(pages):
             part = slice(n * K, (n + 1) * K)
             if old is not None and n < len(old.pages) and old.pages[n] is page:
-                self.unit[part] = old.unit[part]
+                self._codes.copy(part, old._codes)
             else:
-                self.unit[part] = unit_keys(page.rows)
-        self._occupied = np.concatenate([page.rows["state"] != FREE for page in pages])
+                self._codes.put(part, unit_keys(page.rows))
+                self._codes.slack[part][page.rows["state"] == FREE] = -np.inf
         expiries = np.concatenate([page.rows["expires_at"] for page in pages])
         self._first_expiry = float(expiries[expiries > 0].min(initial=np.inf))
 
-    def alive(self, now: float) -> NDArray[np.bool_]:
-        """Rows that are occupied and not expired, (R,)."""
+    def codes(self, now: float) -> Codes:
+        """Of all rows; those that are free or expired at `now` are never found."""
         if now < self._first_expiry:
-            return self._occupied
-        return np.concatenate([live(page.rows, now) for page in self.pages])
-
-    def scores(self, queries: torch.Tensor, now: float) -> Float32:
-        """Cosines (R, Q) of unit queries (Q, d), within `search.bound`; -inf where not alive."""
-        unit = torch.from_numpy(self.unit)
-        scores: Float32 = (unit @ queries.T).numpy() if len(queries) > 1 else (
-            torch.mv(unit, queries[0])[:, None].numpy()
-        )  # fmt: skip
-        alive = self.alive(now)
-        if not alive.all():
-            scores[~alive] = -np.inf
-        return scores
+            return self._codes
+        alive: NDArray[np.bool_] = np.concatenate([live(page.rows, now) for page in self.pages])
+        slack = np.where(alive, self._codes.slack, np.float32(-np.inf))
+        return Codes(self._codes.codes, self._codes.scale, slack)
 
 
 class Blocks:
@@ -73,13 +62,17 @@ class Blocks:
     def of(self, pages: Sequence[Page]) -> list[Block]:
         found: list[Block] = []
         with self._lock:
-            for number, first in enumerate(range(0, len(pages), PAGES)):
-                group = pages[first : first + PAGES]
+            for number, group in enumerate(_groups(pages)):
                 block = self._built.get(number)
                 if block is None or not _same(block.pages, group):
                     block = self._built[number] = Block(group, block)
                 found.append(block)
         return found
+
+
+def _groups(pages: Sequence[Page]) -> Iterator[Sequence[Page]]:
+    for first in range(0, len(pages), PAGES):
+        yield pages[first : first + PAGES]
 
 
 def _same(one: Sequence[Page], other: Sequence[Page]) -> bool:

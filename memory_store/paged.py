@@ -60,6 +60,10 @@ class PagedView:
         StoreUnavailable, and RuntimeError on the event loop's own thread."""
         return kernel.read_many([self], [queries])[0]
 
+    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
+        keys: NDArray[np.float16] = self.rows(slots)["key"]
+        return keys
+
     def rows(self, slots: NDArray[np.int64]) -> Rows:
         return self._wait(self._rows(slots))
 

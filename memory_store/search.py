@@ -1,6 +1,6 @@
-"""Level 0 of the recursive search: which m rows of all pages are nearest to a query.
+"""The recursive search: which m rows of all pages are nearest to a query.
 
-Pages are scanned in float32 with a certified error bound; only rows that could be among the best
+Level 0 scans int8 codes with a certified bound (scan.py); only rows that could be among the best
 are scored again, exactly. Exactly is meant: stored float16 addresses and queries rounded to
 multiples of 2⁻²⁴ have products that are multiples of 2⁻⁴⁸, and for vectors of about unit length
 their sum fits the 53 bits of a float64 in whatever order it is taken. So the choice and its order
@@ -9,22 +9,20 @@ depend on the set of rows alone, not on slots, pages, batch sizes or the machine
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from memory_store.blocks import PAGES, Block
+from memory_store.blocks import Block
 from memory_store.pages import FREE, K, Rows
+from memory_store.scan import NO_SCORE, Asked, Codes, Float64, scan
 from memory_store.store import Float32
 
-Float64 = NDArray[np.float64]
 GRID: Final = 2.0**24
 QUERIES: Final = 64  # searched at once
-NO_SCORE: Final = np.float32(-2)  # below every cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +47,11 @@ def canonical(queries: Float32) -> Float64:
     return grid
 
 
-def bound(d: int) -> float:
-    """How far a float32 score is from the exact cosine: γ_d of the dot product in any order,
-    and the roundings of the normalised address and of the query."""
-    u = 2.0**-24
-    return 1.02 * (d * u / (1 - d * u) + 8 * u)
-
-
-def cosines(query: Float64, rows: Rows) -> Float64:
-    """Exact dot products (n,) of stored addresses with one query (d,), over their lengths."""
-    keys = rows["key"].astype(np.float64)
-    lengths = np.einsum("nd,nd->n", keys, keys) * (query @ query)
-    result: Float64 = keys @ query / np.sqrt(np.where(lengths == 0, 1, lengths))
+def cosines(query: Float64, keys: NDArray[np.float16]) -> Float64:
+    """Exact dot products (n,) of stored addresses (n, d) with a query (d,), over their lengths."""
+    wide = keys.astype(np.float64)
+    lengths = np.einsum("nd,nd->n", wide, wide) * (query @ query)
+    result: Float64 = wide @ query / np.sqrt(np.where(lengths == 0, 1, lengths))
     return result
 
 
@@ -72,6 +63,10 @@ class Source(Protocol):
     @property
     def now(self) -> float:
         """The time at which rows are expired or not, seconds since the epoch."""
+        ...
+
+    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Stored addresses (n, d)."""
         ...
 
     def rows(self, slots: NDArray[np.int64]) -> Rows: ...
@@ -93,38 +88,56 @@ def _survivors(
 ) -> list[NDArray[np.int64]]:
     """For each query the slots of all rows that can be among its m best.
 
-    A row is out once m rows are known to be better: their approximate scores exceed its own by
-    twice the bound. What is known sharpens at the 1st, 2nd, 4th, 8th ... block.
+    A row is out once m rows are known to be better: the least that their cosines can be exceeds
+    the most that its own can be. What is known sharpens whenever twice as many rows were seen.
     """
-    narrow = torch.from_numpy(queries.astype(np.float32))  # (Q, d)
-    count, margin = len(queries), 2 * bound(queries.shape[1])
-    floor: Float32 = np.full(count, -np.inf, np.float32)
-    hits: list[Hits] = []
-    for n, block in enumerate(blocks):
-        scores = block.scores(narrow, now)  # (R, Q)
-        if n == 0 and len(scores) > m:
-            best = torch.from_numpy(scores).T.contiguous().topk(m).values[:, -1].numpy()
-            floor = (best - margin).astype(np.float32)
-        flat = np.flatnonzero((scores >= np.maximum(floor, NO_SCORE)).ravel())
-        rows, which = np.divmod(flat, count)
-        hits.append(Hits(which, rows + n * PAGES * K, scores.ravel()[flat]))
-        if n & (n - 1) == 0:
-            hits = [Hits.joined(hits)]
-            floor = np.maximum(floor, hits[0].best(count, m) - np.float32(margin))
-    if not hits:
-        return [np.zeros(0, np.int64)] * count
-    joined = Hits.joined(hits)
-    floor = np.maximum(floor, joined.best(count, m) - np.float32(margin))
-    return joined.by_query(count, floor)
+    asked, count = Asked.of(queries), len(queries)
+    floor = np.full(count, NO_SCORE)
+    hits, new, sharpened = Hits.nothing(), [Hits.nothing()], 0
+    for seen, codes in _parts(blocks, now):
+        new.append(Hits.of(scan(codes, asked, floor - asked.slack), codes, asked, seen))
+        if seen + len(codes.scale) >= 2 * sharpened:
+            sharpened = seen + len(codes.scale)
+            hits, new = Hits.joined([hits, *new]), []
+            floor = hits.floor(count, m)
+    hits = Hits.joined([hits, *new])
+    return hits.reaching(hits.floor(count, m), count)
+
+
+def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
+    """All rows, and how many came before. The first parts are small: they teach most."""
+    seen = 0
+    for block in blocks:
+        codes, first = block.codes(now), seen
+        end = first + len(codes.scale)
+        while seen < end:
+            stop = min(end, seen + max(K, seen))
+            yield seen, codes.part(seen - first, stop - first)
+            seen = stop
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Rows that may be among the best: hit i is row `slots[i]` for query `which[i]`."""
+    """Rows that may be among the best: hit i is row `slots[i]` for query `which[i]`, whose cosine
+    is between `low[i]` and `high[i]`."""
 
-    which: NDArray[np.int64]
+    which: NDArray[np.int8]
     slots: NDArray[np.int64]
-    scores: Float32
+    low: Float32
+    high: Float32
+
+    @classmethod
+    def nothing(cls) -> Hits:
+        none = np.zeros(0, np.float32)
+        return cls(np.zeros(0, np.int8), np.zeros(0, np.int64), none, none)
+
+    @classmethod
+    def of(cls, found: NDArray[np.void], codes: Codes, asked: Asked, before: int) -> Hits:
+        """Of one part, with so many rows before it."""
+        row, which, score = found["row"], found["which"], found["score"]
+        slack = codes.slack[row] + asked.slack[which]
+        slots = row.astype(np.int64) + before
+        return cls(which.astype(np.int8), slots, score - slack, score + slack)
 
     @classmethod
     def joined(cls, parts: Sequence[Hits]) -> Hits:
@@ -132,20 +145,24 @@ class Hits:
         which = np.concatenate([part.which for part in parts])
         order = np.argsort(which, kind="stable")
         slots = np.concatenate([part.slots for part in parts])[order]
-        scores = np.concatenate([part.scores for part in parts])[order]
-        return cls(which[order], slots, scores)
+        low, high = (
+            np.concatenate([getattr(part, side) for part in parts])[order]
+            for side in ("low", "high")
+        )
+        return cls(which[order], slots, low, high)
 
-    def best(self, count: int, m: int) -> Float32:
-        """The m-th best score of each query, -inf where there are fewer, (count,)."""
-        parts = np.split(self.scores, self._ends(count))
+    def floor(self, count: int, m: int) -> Float32:
+        """What the m-th best cosine of each query is at least, (count,)."""
+        parts = np.split(self.low, self._ends(count))
         return np.array(
-            [np.partition(s, -m)[-m] if len(s) >= m else -np.inf for s in parts], np.float32
+            [np.partition(low, -m)[-m] if len(low) >= m else NO_SCORE for low in parts], np.float32
         )
 
-    def by_query(self, count: int, floor: Float32) -> list[NDArray[np.int64]]:
-        keep = self.scores >= floor[self.which]
-        ends = np.searchsorted(self.which[keep], np.arange(1, count))
-        return list(np.split(self.slots[keep], ends))
+    def reaching(self, floor: Float32, count: int) -> list[NDArray[np.int64]]:
+        """For each query the slots of the rows whose cosine may reach its floor."""
+        keep = self.high >= floor[self.which]
+        left = Hits(self.which[keep], self.slots[keep], self.low[keep], self.high[keep])
+        return list(np.split(left.slots, left._ends(count)))
 
     def _ends(self, count: int) -> NDArray[np.intp]:
         return np.searchsorted(self.which, np.arange(1, count))
@@ -155,10 +172,13 @@ def _exact(source: Source, slots: NDArray[np.int64], query: Float64, m: int) -> 
     """Score rows exactly, sort them canonically, keep m."""
     if not len(slots):
         return Candidates(slots, np.zeros(0, "V1"), np.zeros(0))
+    exact = cosines(query, source.keys(slots))
+    if len(exact) > m:  # whole rows only of the best, and of all that equal the last of them
+        best = exact >= np.partition(exact, -m)[-m]
+        slots, exact = slots[best], exact[best]
     rows = source.rows(slots)
     there = rows["state"] != FREE
-    slots, rows = slots[there], rows[there]
-    exact = cosines(query, rows)
+    slots, rows, exact = slots[there], rows[there], exact[there]
     order = _order(exact, rows)[:m]
     return Candidates(slots[order], rows[order], exact[order])
 

@@ -33,7 +33,7 @@ class CachedPage:
 
 def page_bytes(layout: Layout) -> int:
     """What a page takes in this process, with its share of a block."""
-    return K * (layout.row_size + 4 * layout.spec.address_dim)
+    return K * (layout.row_size + layout.spec.address_dim + 8)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class View:
     @property
     def blocks(self) -> list[Block]:
         return self.index.of(self.pages)
+
+    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Stored addresses (n, d)."""
+        keys = np.empty((len(slots), self.spec.address_dim), np.float16)
+        pages, places = np.divmod(slots, K)
+        for page in np.unique(pages).tolist():
+            here = pages == page
+            keys[here] = self.pages[page].rows["key"][places[here]]
+        return keys
 
     def rows(self, slots: NDArray[np.int64]) -> Rows:
         """Copies of rows, (n,)."""

@@ -14,11 +14,12 @@ import math
 import time
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import RedisClusterStorage, RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
@@ -55,12 +56,12 @@ class Rates:
 class Limits:
     """Limits of tenants. Raises RateLimited and QuotaExceeded; StoreUnavailable only to change."""
 
-    def __init__(self, redis: Redis | RedisCluster, url: str, settings: Settings) -> None:
+    def __init__(self, redis: Redis | RedisCluster, settings: Settings) -> None:
         self._redis = redis
         self._defaults = TenantLimits(
             settings.quota_bytes, settings.requests_per_minute, settings.tokens_per_minute
         )
-        self._rates = FixedWindowRateLimiter(_storage(redis, url))
+        self._rates = FixedWindowRateLimiter(_storage(redis))
         self._cache: dict[str, tuple[TenantLimits, float]] = {}  # with the time of reading
 
     async def of(self, tenant: str) -> TenantLimits:
@@ -161,10 +162,15 @@ class Limits:
         return TenantLimits(**(asdict(self._defaults) | stored))
 
 
-def _storage(redis: Redis | RedisCluster, url: str) -> RedisStorage:
+def _storage(redis: Redis | RedisCluster) -> RedisStorage:
+    """On our client: another one would know neither our TLS nor when to close."""
     if isinstance(redis, RedisCluster):
-        cluster = "async+redis+cluster://" + url.partition("://")[2]
-        return RedisClusterStorage(cluster, implementation="redispy", key_prefix=LIMITS)
+        unused = "async+redis+cluster://localhost:6379"
+        storage = RedisClusterStorage(unused, implementation="redispy", key_prefix=LIMITS)
+        bridge = cast(RedispyBridge, storage.bridge)
+        bridge.connection_getter = lambda _: redis
+        bridge.register_scripts()
+        return storage
     return RedisStorage(
         "async+redis://",
         implementation="redispy",

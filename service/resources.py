@@ -103,7 +103,7 @@ class Service:
             log.warning("authentication is off: everyone may do everything")
         url = await self._redis_url()
         self.redis = RedisCluster.from_url(url) if settings.redis_cluster else connect(url)
-        self.limits = Limits(self.redis, url, settings)
+        self.limits = Limits(self.redis, settings)
         self.audit = Audit(self.redis, settings.audit_entries)
         self.signer = signer(settings)
         self.keys = KeyStore(self.redis, max_stale=settings.max_stale_seconds)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from memory_store.compiled import cache_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,6 @@ DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 
 class WeightsError(Exception):
     """The weights cannot be fetched, or are not the ones that were pinned."""
-
-
-def cache_dir() -> Path:
-    """`$LARIMAR_CACHE_DIR`, else `~/.cache/larimar`."""
-    return Path(os.environ.get("LARIMAR_CACHE_DIR", Path.home() / ".cache" / "larimar"))
 
 
 def decoder_path(name: str = DEFAULT_DECODER) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from memory_store.pages import K, Layout
 from memory_store.rows import pack
-from memory_store.search import best_rows, bound, canonical, cosines
+from memory_store.search import best_rows, canonical, cosines
 from memory_store.store import Fact, Float32
 from memory_store.view import View, build_view
 from tests.unit.memory_store.facts import (
@@ -31,6 +31,14 @@ def scattered(facts: list[Fact], slots: list[int]) -> View:
         for stamp, (slot, fact) in enumerate(zip(slots, facts, strict=True), 1)
     }
     return build_view([], SMALL).with_rows(rows)
+
+
+def rows_at(addresses: Float32, first: int = 0) -> dict[int, np.void]:
+    """Rows of nothing but an address, from a slot on."""
+    rows = Layout(SMALL).empty(len(addresses))
+    rows["key"], rows["state"] = addresses, 1
+    rows["stamp"] = np.arange(len(addresses)) + 1
+    return {first + i: row for i, row in enumerate(rows)}
 
 
 @settings(deadline=None, max_examples=40)
@@ -74,19 +82,17 @@ def test_the_64_best_rows_are_the_64_best() -> None:
     assert np.all(np.diff(found.cosines) <= 0)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 10_000), st.integers(1, 400))
-def test_float32_scores_stay_within_the_bound(seed: int, d: int) -> None:
-    addresses = spread(50, max(d, 2), seed)
-    facts = facts_at(addresses, WIDE)
-    keys: Float32 = np.stack([f.address for f in facts]).astype(np.float16).astype(np.float32)
-    rows = np.zeros(50, [("key", "<f2", (max(d, 2),))])
-    rows["key"] = keys
-    query = canonical(near(addresses[:1], seed))
-    exact = cosines(query[0], rows)
-    unit = keys / np.sqrt(np.square(keys).sum(axis=1, keepdims=True))
-    approximate = (query.astype(np.float32) @ unit.T)[0]
-    assert np.abs(approximate - exact).max() <= bound(max(d, 2))
+def test_more_rows_than_one_block_and_as_many_queries_as_one_batch() -> None:
+    """Against all rows scored exactly; a block that came later, and one that changed, count."""
+    addresses = clustered(40 * K, 16, 0.5)
+    view = build_view([], SMALL).with_rows(rows_at(addresses))
+    queries = canonical(near(addresses[::300], amount=0.2))
+    for changed in (view, view.with_rows(rows_at(-addresses[20 * K : 20 * K + 9], 20 * K))):
+        keys = np.concatenate([page.rows["key"] for page in changed.pages])
+        for query, found in zip(queries, best_rows(changed, queries, 64), strict=True):
+            exact = cosines(query, keys)
+            assert found.cosines.tolist() == sorted(exact)[-1:-65:-1]
+        view.read(queries[:1].astype(np.float32))  # both are searched in turns
 
 
 def test_equal_addresses_are_ordered_by_newness() -> None:

@@ -1,0 +1,166 @@
+"""Int8 addresses, and which of them may be among the best for a query, with a certified bound.
+
+A stored address at unit length u is kept as s·n (n int8, s float32) with the length ρ of what is
+left, and a query q as t·p (p int16) with ε left. Then
+
+    |u·q - s·t·(n·p)| ≤ ρ|q| + ε|s·n|,
+
+n·p is summed exactly in 32 bits, and float32's roundings are within `rounding`. So level 0 reads a
+quarter of float32's bytes and still names every row that can be among the best; those are scored
+again, exactly (search.py). scan.c does it in one call a block; without a compiler PyTorch finds
+the same hits, slower. `python -m memory_store.scan` compiles at install.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from memory_store.compiled import Compiled, NativeError, report
+from memory_store.store import Float32
+
+Float64 = NDArray[np.float64]
+Int8 = NDArray[np.int8]
+Int16 = NDArray[np.int16]
+WIDTH: Final = 16  # codes are padded to a multiple of it
+TALL: Final = 4  # as are queries, unless there is one
+NO_SCORE: Final = np.float32(-2)  # below every cosine
+HIT: Final = np.dtype([("row", "<i4"), ("which", "<i4"), ("score", "<f4")])
+LIBRARY: Final = Compiled(Path(__file__).with_name("scan.c"), ("-ffp-contract=off",))
+log = logging.getLogger(__name__)
+
+
+def rounding(d: int) -> float:
+    """What float32 adds to the bound: γ_d of a sum of d in any order, and a few roundings."""
+    u = 2.0**-24
+    return 1.02 * (d * u / (1 - d * u) + 16 * u)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """R addresses. `slack` is ρ and all roundings: how far a score can be from the cosine."""
+
+    codes: Int8  # (R, W), R a multiple of 128
+    scale: Float32  # (R,)
+    slack: Float32  # (R,), -inf for rows that are never to be found
+
+    @classmethod
+    def empty(cls, n: int, d: int) -> Codes:
+        width = -(-d // WIDTH) * WIDTH
+        codes, numbers = np.zeros((n, width), np.int8), np.zeros((2, n), np.float32)
+        return cls(codes, numbers[0], numbers[1])
+
+    def put(self, part: slice, unit: Float32) -> None:
+        """Quantise unit addresses (n, d) into a part; overwrites `unit`."""
+        scale = np.maximum(unit.max(axis=1), -unit.min(axis=1)) / np.float32(127)
+        scale[scale == 0] = 1
+        unit /= scale[:, None]
+        whole = np.rint(unit)
+        self.codes[part, : unit.shape[1]] = whole
+        unit -= whole
+        left = np.sqrt(np.einsum("nd,nd->n", unit, unit)) * scale
+        self.scale[part] = scale
+        self.slack[part] = 1.001 * left + rounding(unit.shape[1])
+
+    def copy(self, part: slice, other: Codes) -> None:
+        self.codes[part], self.scale[part] = other.codes[part], other.scale[part]
+        self.slack[part] = other.slack[part]
+
+    def part(self, start: int, stop: int) -> Codes:
+        part = slice(start, stop)
+        return Codes(self.codes[part], self.scale[part], self.slack[part])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Q queries, padded. `slack` is ε|s·n|."""
+
+    whole: Int16  # (P, W)
+    step: Float32  # (P,)
+    slack: Float32  # (Q,)
+
+    @classmethod
+    def of(cls, queries: Float64) -> Asked:
+        """Of queries (Q, d) of length 0 or 1."""
+        count, d = queries.shape
+        padded = count if count == 1 else -(-count // TALL) * TALL
+        whole = np.zeros((padded, -(-d // WIDTH) * WIDTH), np.int16)
+        largest = min(2**15 - 1, (2**31 - 1) // (127 * d))  # no sum overflows
+        step = np.ones(padded, np.float32)
+        step[:count] = np.abs(queries).max(axis=1) / largest
+        step[step == 0] = 1
+        whole[:count, :d] = np.rint(queries / step[:count, None].astype(np.float64))
+        left = queries - whole[:count, :d] * step[:count, None].astype(np.float64)
+        longest = 1 + d**0.5 / 254  # |s·n| ≤ |u| + ρ
+        slack = 1.001 * longest * np.sqrt(np.square(left).sum(axis=1))
+        return cls(whole, step, slack.astype(np.float32))
+
+
+def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
+    """Hits (n,) of dtype HIT, in no order: all rows and queries with score + slack of the row at
+    least the query's `floor` (Q,), which is above NO_SCORE."""
+    native = library()
+    floors = np.full(len(asked.whole), np.inf, np.float32)
+    floors[: len(floor)] = np.maximum(floor, NO_SCORE)
+    if native is None:
+        return _scan_in_torch(rows, asked, floors)
+    hits = np.empty(len(rows.codes) * len(floors), HIT)  # untouched memory costs nothing
+    block = _Block(
+        *map(_at, (rows.codes, rows.scale, rows.slack)), len(rows.codes), rows.codes.shape[1]
+    )
+    queries = _Asked(*map(_at, (asked.whole, asked.step, floors)), len(floors))
+    found = native.scan(ctypes.byref(block), ctypes.byref(queries), _at(hits))
+    return hits[:found].copy()
+
+
+def _scan_in_torch(rows: Codes, asked: Asked, floors: Float32) -> NDArray[np.void]:
+    """The same sums: whole numbers below 2^53 are exact in float64."""
+    codes, whole = (torch.from_numpy(x).double() for x in (rows.codes, asked.whole))
+    scores = (codes @ whole.T).numpy().astype(np.int32).astype(np.float32)  # (R, P)
+    scores *= asked.step
+    scores *= rows.scale[:, None]
+    row, which = np.nonzero(scores + rows.slack[:, None] >= floors)
+    hits = np.empty(len(row), HIT)
+    hits["row"], hits["which"], hits["score"] = row, which, scores[row, which]
+    return hits
+
+
+class _Block(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("codes", "scale", "slack")] + [
+        (name, ctypes.c_int64) for name in ("rows", "width")
+    ]
+
+
+class _Asked(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("whole", "step", "floor")] + [
+        ("count", ctypes.c_int64)
+    ]
+
+
+def _at(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | None:
+    """The library, built if need be; None, and one line in the log, where it cannot be had."""
+    try:
+        native = LIBRARY.load()
+    except NativeError as error:
+        log.warning("searching without the native library: %s", error)
+        return None
+    native.scan.restype = ctypes.c_int64
+    native.scan.argtypes = [ctypes.c_void_p] * 3
+    return native
+
+
+if __name__ == "__main__":
+    report("native search", LIBRARY)
