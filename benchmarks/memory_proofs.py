@@ -7,12 +7,10 @@ revision and date, to benchmarks/results/memory_proofs.json. The tests run the s
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.memory_facts import made
+from benchmarks.report import write_results
 from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreError
 from memory_store.redis_store import RedisStore, connect
@@ -236,20 +235,6 @@ async def main() -> None:
             server.stop()
         results["kill -9 of writer and Valkey"] = await kills(Path(folder) / "killed", 20)
     write_results("memory_proofs", results)
-
-
-def write_results(name: str, results: dict[str, Any]) -> None:
-    """Print, and keep under benchmarks/results with revision and date."""
-    revision = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    stamp = {"revision": revision, "date": time.strftime("%Y-%m-%d %H:%M")}
-    text = json.dumps(stamp | results, indent=2, ensure_ascii=False)
-    print(text)
-    path = Path(__file__).parent / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":

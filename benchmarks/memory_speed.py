@@ -8,7 +8,6 @@ learned from them.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 import time
@@ -20,10 +19,10 @@ import numpy as np
 import torch
 
 from benchmarks.memory_facts import SPEC, made
-from benchmarks.memory_proofs import write_results
+from benchmarks.report import write_results
 from memory_store.embedded import EmbeddedValkey
 from memory_store.fixed import update_many
-from memory_store.pages import K, Layout
+from memory_store.pages import K, Layout, unit_keys
 from memory_store.redis_store import RedisStore, connect
 from memory_store.scripts import page_key
 from memory_store.store import ChangeRequest, MemorySpec, ReadParams
@@ -102,7 +101,7 @@ def read() -> dict[str, Any]:
 
 def read_of(n: int) -> dict[str, Any]:
     view = tenant_of(n)
-    keys = torch.from_numpy(np.concatenate([block.unit for block in view.blocks])[:n])
+    keys = torch.from_numpy(np.concatenate([unit_keys(page.rows) for page in view.pages])[:n])
     queries = keys[torch.randperm(n)[:64]].numpy()
     mv_ms = best(lambda: torch.mv(keys, torch.from_numpy(queries[0])), 9)
     one_ms, many_ms = best(lambda: view.read(queries[:1]), 9), best(lambda: view.read(queries), 3)
@@ -161,7 +160,7 @@ async def cold_load(url: str) -> dict[str, Any]:
 
 def main() -> None:
     wanted = sys.argv[1:] or ["update", "read", "bytes", "load"]
-    load = {"load average": round(os.getloadavg()[0], 1), "threads": torch.get_num_threads()}
+    load = {"threads": torch.get_num_threads()}
     if "update" in wanted:
         write_results("memory_speed_update", load | update())
     if "read" in wanted:

@@ -26,6 +26,7 @@ from memory_store.view import CachedPage
 
 T = TypeVar("T")
 SECONDS: Final = 60.0  # for one block of pages
+AT_ONCE: Final = 500  # rows in one round trip
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,18 @@ class PagedView:
         return pages
 
     async def _rows(self, slots: NDArray[np.int64]) -> Rows:
-        layout, found = self.layout, []
-        for slot in slots.tolist():
-            key = page_key(self.info.name, self.info.epoch, slot // K)
-            first = layout.offset(slot)
+        layout, found = self.layout, [self.layout.empty(0)]
+        for start in range(0, len(slots), AT_ONCE):
+            part = slots[start : start + AT_ONCE].tolist()
+            pipe = self.client.pipeline(transaction=False)
+            for slot in part:
+                first = layout.offset(slot)
+                key = page_key(self.info.name, self.info.epoch, slot // K)
+                pipe.getrange(key, first, first + layout.row_size - 1)
             with translated():
-                data: Any = await self.client.getrange(key, first, first + layout.row_size - 1)
-            row = np.frombuffer(data.ljust(layout.row_size, b"\0"), layout.dtype)
-            layout.check_rows(row, self.info.epoch, slot)
-            found.append(row)
-        return np.concatenate([layout.empty(0), *found])
+                stored: list[bytes] = await pipe.execute()
+            for slot, data in zip(part, stored, strict=True):
+                row = np.frombuffer(data.ljust(layout.row_size, b"\0"), layout.dtype)
+                layout.check_rows(row, self.info.epoch, slot)
+                found.append(row)
+        return np.concatenate(found)

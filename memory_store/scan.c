@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { WIDE = 16, PANEL = 128, TALL = 4, LOW = 2 };
+enum { WIDE = 16, PANEL = 128, TALL = 4, LOW = 2, ALONE = 4096 };
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct { int32_t row, which; float score; } hit;
@@ -97,7 +97,7 @@ INLINE void panel(const block *b, const asked *q, int64_t start, int rows, int q
 /* All hits, in no order; `hits` has room for rows * count. How many there are. */
 int64_t scan(const block *b, const asked *q, hit *hits) {
   int64_t found = 0;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (b->rows * q->count > ALONE)
   for (int64_t start = 0; start < b->rows; start += PANEL) {
     if (q->count == 1)
       panel(b, q, start, TALL, 1, hits, &found);

@@ -18,7 +18,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -113,10 +113,9 @@ def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
     if native is None:
         return _scan_in_torch(rows, asked, floors)
     hits = np.empty(len(rows.codes) * len(floors), HIT)  # untouched memory costs nothing
-    block = _Block(
-        *map(_at, (rows.codes, rows.scale, rows.slack)), len(rows.codes), rows.codes.shape[1]
-    )
-    queries = _Asked(*map(_at, (asked.whole, asked.step, floors)), len(floors))
+    n, width = rows.codes.shape
+    block = _Block(_at(rows.codes), _at(rows.scale), _at(rows.slack), n, width)
+    queries = _Asked(_at(asked.whole), _at(asked.step), _at(floors), len(floors))
     found = native.scan(ctypes.byref(block), ctypes.byref(queries), _at(hits))
     return hits[:found].copy()
 
@@ -145,7 +144,7 @@ class _Asked(ctypes.Structure):
     ]
 
 
-def _at(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> ctypes.c_void_p:
+def _at(array: NDArray[Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 

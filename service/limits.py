@@ -167,8 +167,8 @@ def _storage(redis: Redis | RedisCluster) -> RedisStorage:
     if isinstance(redis, RedisCluster):
         unused = "async+redis+cluster://localhost:6379"
         storage = RedisClusterStorage(unused, implementation="redispy", key_prefix=LIMITS)
-        bridge = cast(RedispyBridge, storage.bridge)
-        bridge.connection_getter = lambda _: redis
+        bridge, ours = cast(RedispyBridge, storage.bridge), cast(Any, redis)
+        bridge.connection_getter = lambda _: ours
         bridge.register_scripts()
         return storage
     return RedisStorage(

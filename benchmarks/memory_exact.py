@@ -1,0 +1,64 @@
+"""How far the batched read is from its specification in float64 (memory_store/reference.py).
+
+`python -m benchmarks.memory_exact --data DIR` takes real addresses of CounterFact, of 300 cues
+that differ in one number, and of 512 near duplicates, and writes
+benchmarks/results/memory_exact.json. `latent` is ‖Δz_r‖ over the longest stored latent,
+`variance` |Δv|, each the largest of all queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import write_results
+from evaluation.capacity import LATENT, prompts, shipped_encoder, stored, stored_rows
+from memory_store import reference
+from memory_store.store import Float32
+
+QUERIES = 100
+
+
+def errors(addresses: Float32, queries: Float32, latents: Float32) -> dict[str, float]:
+    """The largest error of z_r and of v."""
+    view = stored(addresses, latents)
+    rows = stored_rows(view)
+    keys, values = rows["key"].astype(np.float64), rows["latent"].astype(np.float64)
+    stamps, readout = rows["stamp"].astype(np.int64), view.read(queries)
+    scale, worst = float(np.linalg.norm(values, axis=1).max()), np.zeros(2)
+    for i, query in enumerate(queries.astype(np.float64)):
+        z, v, _, _ = reference.read(query, keys, values, stamps, view.params)
+        here = np.linalg.norm(readout.latent[i] - z) / scale, abs(readout.variance[i] - v)
+        worst = np.maximum(worst, here)
+    return {"rows": len(rows), "queries": len(queries)} | dict(
+        zip(("latent", "variance"), worst.tolist(), strict=True)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    cues, paraphrases = prompts(parser.parse_args().data)
+    encoder, rng = shipped_encoder(), np.random.default_rng(1)
+    agents = [f"The badge number of agent {n:04d} is" for n in range(300)]
+    asked = [f"What is the badge number of agent {n:04d}?" for n in range(QUERIES)]
+    real, near, badge, badge_asked = (
+        encoder.encode(texts).numpy() for texts in (cues, paraphrases[:QUERIES], agents, asked)
+    )
+    close = real[:1] + 1e-3 * rng.standard_normal((512, real.shape[1]), dtype=np.float32)
+    close /= np.linalg.norm(close, axis=1, keepdims=True)
+    latents = rng.standard_normal((len(real), LATENT), dtype=np.float32)
+    found = {
+        "CounterFact": errors(real, np.concatenate([real[:QUERIES], near]), latents),
+        "300 templated cues": errors(
+            badge, np.concatenate([badge[:QUERIES], badge_asked]), latents[:300]
+        ),
+        "512 near duplicates": errors(close, close[:QUERIES], latents[:512]),
+    }
+    write_results("memory_exact", {"kernel against reference": found})
+
+
+if __name__ == "__main__":
+    main()
