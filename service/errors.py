@@ -164,6 +164,7 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     engine.FactTooLong: (422, "fact_too_long", "a fact is too long"),
     engine.PromptTooLong: (422, "prompt_too_long", "the prompt is too long"),
     engine.QueueFull: (429, "queue_full", "the queue is full"),
+    engine.OutOfMemory: (503, "out_of_memory", "the device is out of memory"),
     engine.NoChatTemplate: (422, "no_chat_template", "the model has no chat template"),
     engine.EngineStopped: (503, "engine_stopped", "the engine has stopped"),
 }

@@ -12,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from service.schemas import Prompts, PromptText, Reply, Stops, Usage
 
-UNSUPPORTED = ("best_of", "echo", "functions", "suffix", "tools")
+UNSUPPORTED = ("best_of", "echo", "frequency_penalty", "functions", "logit_bias",
+               "presence_penalty", "suffix", "tools")  # fmt: skip
 MAX_CHOICES = 64
 MAX_MESSAGES = 256
 
@@ -41,6 +42,9 @@ class OpenAiBody(BaseModel):
             for name in UNSUPPORTED:
                 if data.get(name):
                     raise ValueError(f"`{name}` is not offered")
+            wanted = data.get("response_format")
+            if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+                raise ValueError("only `response_format` text is offered")
         return data
 
     @property

@@ -119,12 +119,15 @@ class Settings(BaseSettings):
     """The same for the address encoder."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     """Where the model runs; `auto` takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the decoder computes in; `auto` is bfloat16 on a GPU and float32 on a CPU."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of a computation on the CPU; 0 is PyTorch's own choice."""
     max_rows: Annotated[int, Field(ge=1)] = 32
     """Rows that decode together."""
-    queue_size: Annotated[int, Field(ge=1)] = 256
-    """Items that may wait for the engine; one more is refused with 429."""
+    queue_size: Annotated[int, Field(ge=1)] = 512
+    """Rows of work that are let in at a time, half of them to one tenant alone; one more is
+    refused with 429. 16 facts or queries count as a row."""
 
     # Life cycle and logs
     drain_delay: Annotated[float, Field(ge=0)] = 5.0

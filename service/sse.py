@@ -1,7 +1,8 @@
 """Server-sent events: a reply that begins before its end is known.
 
 The first event is awaited before the status goes out, so that a full queue or an over-long
-prompt is still an honest 4xx; what fails later is an `error` event inside the stream.
+prompt is still an honest 4xx; what fails later, or after the first comment that kept a waiting
+connection alive, is an `error` event inside the stream.
 """
 
 from __future__ import annotations
@@ -47,16 +48,23 @@ async def event_stream(
     *,
     on_error: Callable[[dict[str, Any]], bytes] = lambda body: event(body, "error"),
 ) -> StreamingResponse:
-    """The reply that sends `events`. Closing the reply closes them. Raises what the first does."""
-    first = await answer(request, _next(events))
+    """The reply that sends `events`. Closing the reply closes them.
+
+    Raises what the first event does, unless it takes so long that a proxy could lose patience.
+    """
+    first = asyncio.ensure_future(_next(events))
+    try:
+        await answer(request, _patiently(first))
+    except BaseException:
+        first.cancel()
+        await asyncio.wait([first])
+        raise
     lifecycle = service_of(request.scope).lifecycle
 
     async def body() -> AsyncIterator[bytes]:
         async with aclosing(events):
-            if first is not None:
-                yield first
             try:
-                async for chunk in _kept_alive(events, lifecycle):
+                async for chunk in _kept_alive(first, events, lifecycle):
                     yield chunk
             except Exception as exc:
                 problem = problem_of(exc)
@@ -70,13 +78,23 @@ async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
     return await anext(events, None)
 
 
+async def _patiently(first: asyncio.Task[bytes | None]) -> None:
+    """Raises what the first event does, if it comes before a comment is due."""
+    done, _ = await asyncio.wait([first], timeout=KEEP_ALIVE_SECONDS)
+    for task in done:
+        task.result()
+
+
 async def _kept_alive(
-    events: AsyncGenerator[bytes, None], lifecycle: Lifecycle
+    pending: asyncio.Task[bytes | None],
+    events: AsyncGenerator[bytes, None],
+    lifecycle: Lifecycle,
 ) -> AsyncIterator[bytes]:
     """The events, with a comment wherever they pause too long for a proxy's patience."""
     stop = asyncio.ensure_future(lifecycle.cut.wait())
-    pending = asyncio.ensure_future(_next(events))
     try:
+        if not pending.done():  # it was waited for already
+            yield KEEP_ALIVE
         while True:
             await asyncio.wait(
                 [pending, stop],

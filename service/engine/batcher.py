@@ -1,19 +1,16 @@
 """The engine: one thread owns the device, and every tenant's requests share its steps.
 
-Calls from the event loop become jobs in a bounded queue. Between two decode steps the thread
-serves what has gathered: facts to encode are one batch, queries to read are one kernel call,
-prompts that may start are prefilled together. Tokens go back to the loop as they come.
+Calls from the event loop become jobs in a bounded queue (intake.py). A turn of the thread takes
+what has arrived, works on one batch of each kind (duty.py: encoding, reading, scoring), lets
+waiting rows join while there is room, whose turn it is (fair.py), and adds a token to every row
+that decodes (decoding.py). Tokens go back to the loop as they come.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -23,6 +20,9 @@ import torch
 from memory_store.kernel import TenantView
 from memory_store.store import MemorySpec, TenantMemory
 from service.engine.decoding import DecodeBatch
+from service.engine.duty import Duty
+from service.engine.fair import FairQueue
+from service.engine.intake import Intake, Job
 from service.engine.live import Live, Stream
 from service.engine.protocol import (
     Encoded,
@@ -34,8 +34,8 @@ from service.engine.protocol import (
     Match,
     MemoryMode,
     NoChatTemplate,
+    OutOfMemory,
     PromptTooLong,
-    QueueFull,
     ReadResult,
     Scored,
     ScoreItem,
@@ -43,11 +43,14 @@ from service.engine.protocol import (
     Workload,
 )
 from service.engine.scoring import score
+from service.engine.warmup import warm_up
 from service.model.checkpoint import DEFAULT
 from service.model.larimar import LarimarModel, Reading, fact_text
 
 log = structlog.get_logger()
 CHARACTERS_A_TOKEN = 32  # longer prompts are refused before they are tokenised
+BUDGET = {"cpu": 512, "cuda": 16_384}  # tokens of a batch to encode, read or score
+Asked = tuple[str, TenantMemory, bool]  # query, memory, read it whatever the gate says?
 
 
 class EngineSettings(Protocol):
@@ -57,35 +60,26 @@ class EngineSettings(Protocol):
     decoder: str | None
     encoder: str | None
     device: str
+    dtype: str
     threads: int
     max_rows: int
     queue_size: int
 
 
-@dataclass(eq=False)
-class Job:
-    """Work for the device thread; `size` items of it count against the queue's bound."""
-
-    kind: str
-    payload: Any
-    done: Future[Any]
-    size: int
-
-
 class Larimar:
     """The real `Engine` (protocol.py)."""
 
-    def __init__(self, model: LarimarModel, *, rows: int = 32, queue_size: int = 256) -> None:
+    def __init__(self, model: LarimarModel, *, rows: int = 32, queue_size: int = 512) -> None:
         self.model = model
+        budget = BUDGET[model.decoder.device.type]
         self._batch = DecodeBatch(model.decoder, slots=rows)
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._limit, self._pending = queue_size, 0
-        self._waiting: deque[Live] = deque()
+        self._encoding = Duty(self._encode, budget)
+        self._reading = Duty(self._read, budget)
+        self._scoring = Duty(self._score, budget)
+        self._intake = Intake(queue_size)
+        self._open: set[Job] = set()  # taken, and neither answered nor made into rows
+        self._waiting: FairQueue[Live] = FairQueue()
         self._live: list[Live] = []
-        self._streams: set[Stream] = set()
-        self._taken: list[Job] = []
-        self._lock = threading.Lock()
-        self._stopping = self._dead = False
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
 
     @staticmethod
@@ -94,7 +88,11 @@ class Larimar:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         model = LarimarModel.load(
-            settings.checkpoint or DEFAULT, settings.decoder, settings.encoder, settings.device
+            settings.checkpoint or DEFAULT,
+            settings.decoder,
+            settings.encoder,
+            settings.device,
+            settings.dtype,
         )
         return Larimar(model, rows=settings.max_rows, queue_size=settings.queue_size)
 
@@ -114,31 +112,34 @@ class Larimar:
 
     @property
     def alive(self) -> bool:
-        return not self._dead
+        return not self._intake.dead
 
     @property
     def workload(self) -> Workload:
-        return Workload(self._pending, len(self._live), len(self._waiting))
+        return Workload(self._intake.pending, len(self._live), len(self._waiting))
 
-    async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
-        return cast(list[Encoded], await self._call("encode", list(facts), len(facts)))
+    async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
+        return cast(list[Encoded], await self._call(Job("encode", tenant, facts)))
 
     async def too_long(self, texts: Sequence[str]) -> list[int]:
         return await asyncio.to_thread(self.model.too_long, texts)
 
     async def read(self, memory: TenantMemory, queries: Sequence[str]) -> list[ReadResult]:
-        payload = [(query, memory) for query in queries]
-        return cast(list[ReadResult], await self._call("read", payload, len(queries)))
+        asked = [(query, memory, False) for query in queries]
+        found = await self._call(Job("read", memory.info.name, asked))
+        return [_result(reading) for reading in found]
 
     async def score(
         self, memory: TenantMemory | None, items: Sequence[ScoreItem], mode: MemoryMode
     ) -> list[Scored]:
-        return cast(list[Scored], await self._call("score", (memory, items, mode), len(items)))
+        job = Job("score", _name(memory), items, (memory, mode))
+        return cast(list[Scored], await self._call(job))
 
     async def generate(self, items: Sequence[GenerateItem]) -> AsyncIterator[Token | Generated]:
-        stream = Stream(items, asyncio.get_running_loop())
+        stream = Stream(asyncio.get_running_loop())
+        job = Job("generate", _name(items[0].memory), items, stream)
         try:
-            await self._call("generate", stream, len(items))
+            await self._call(job)
             left = len(items)
             while left:
                 event = await stream.events.get()
@@ -147,7 +148,7 @@ class Larimar:
                 left -= isinstance(event, Generated)
                 yield event
         finally:
-            stream.cancelled = True
+            job.given_up = True
 
     def render_chat(self, messages: Sequence[dict[str, str]]) -> str:
         if not self.model.decoder.tokenizer.chat_template:
@@ -155,198 +156,197 @@ class Larimar:
         return self.model.decoder.chat(messages)
 
     async def start(self) -> None:
+        """Returns when every path has run once: the first request pays for none of it."""
         if not self._thread.is_alive():
+            self._batch.forward.warm()
             self._thread.start()
-        await self.encode([FactText(prompt="The service is", target="warm")])
-        async for _ in self.generate([GenerateItem("Warm up", None, "never")]):
-            pass
+        await warm_up(self)
 
     async def close(self) -> None:
-        self._stopping = True
-        self._jobs.put(None)
+        self._intake.stop()
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
 
-    async def _call(self, kind: str, payload: Any, size: int) -> Any:
-        job = Job(kind, payload, Future(), size)
-        with self._lock:
-            if self._dead or self._stopping:
-                raise EngineStopped("the engine has stopped")
-            if self._pending and self._pending + size > self._limit:
-                raise QueueFull()
-            self._pending += size
-        self._jobs.put(job)
-        return await asyncio.wrap_future(job.done)
+    async def _call(self, job: Job) -> Any:
+        self._intake.put(job)
+        try:
+            return await asyncio.wrap_future(job.done)
+        except asyncio.CancelledError:
+            job.given_up = True
+            raise
 
     # --- the device thread ------------------------------------------------------------------
 
     def _run(self) -> None:
         error: Exception = EngineStopped("the engine has stopped")
         try:
-            while not self._stopping:
-                self._serve(self._gather())
-                self._admit()
-                if self._live:
-                    self._advance(self._batch.step())
+            while not self._intake.stopping:
+                self._turn()
         except Exception as failure:
             log.error("the device thread failed", exc_info=failure)
             error = EngineStopped("the engine has failed")
         finally:
-            with self._lock:
-                self._dead = True
             self._fail_all(error)
 
-    def _gather(self) -> list[Job]:
-        """What has arrived; waits for something if no row is decoding."""
-        jobs: list[Job] = []
-        idle = not self._live and not self._waiting
+    def _turn(self) -> None:
+        busy = self._live or self._waiting or any(map(len, self._duties))
+        jobs = self._intake.take(wait=not busy)
+        self._open.update(jobs)
+        for job in jobs:
+            self._begin(job)
+        for duty in self._duties:
+            duty.serve()
+        self._settle()
+        self._admit()
+        if self._live:
+            self._batch.step()
+            self._advance()
+
+    @property
+    def _duties(self) -> tuple[Duty[Any, Any], ...]:
+        return (self._encoding, self._reading, self._scoring)
+
+    def _begin(self, job: Job) -> None:
+        """Refuses what is too long, and hands the rest to its first duty."""
+        begin = {"encode": self._begin_encode, "read": self._begin_read,
+                 "score": self._begin_score, "generate": self._begin_generate}  # fmt: skip
         try:
-            while True:
-                job = self._jobs.get(block=idle and not jobs)
-                if job is None:
-                    break
-                if job.done.set_running_or_notify_cancel():  # from here on it cannot be cancelled
-                    jobs.append(job)
-                else:
-                    self._release(job.size)
-        except queue.Empty:
-            pass
-        self._taken = jobs
-        return jobs
+            begin[job.kind](job)
+        except (FactTooLong, PromptTooLong) as refusal:
+            job.fail(refusal)
 
-    def _serve(self, jobs: list[Job]) -> None:
-        """Calls of one kind are one batch. A job's own error is its own; others go on."""
-        serve: dict[str, Callable[[list[Job]], None]] = {
-            "encode": self._encode, "read": self._read, "score": self._score,
-            "generate": self._condition,
-        }  # fmt: skip
-        for kind, method in serve.items():
-            if mine := [job for job in jobs if job.kind == kind]:
-                method(mine)
-        for job in jobs:
-            if job.kind != "generate" or job.done.exception() is not None:
-                self._release(job.size)
-        self._taken = []
+    def _settle(self) -> None:
+        """What is answered, refused or given up leaves the queue's account."""
+        for job in [job for job in self._open if job.over]:
+            self._open.remove(job)
+            self._intake.release(job.tenant, job.size)
 
-    def _release(self, size: int) -> None:
-        with self._lock:
-            self._pending -= size
+    # --- encoding ---------------------------------------------------------------------------
 
-    def _encode(self, jobs: list[Job]) -> None:
-        good: list[tuple[Job, list[str], list[str]]] = []
-        for job in jobs:
-            texts = [fact_text(f.prompt, f.target, f.text) for f in job.payload]
-            if long := self.model.too_long(texts):
-                job.done.set_exception(FactTooLong(long, self.max_fact_tokens))
-            else:
-                cues = [f.text if f.prompt is None else f.prompt for f in job.payload]
-                good.append((job, cues, texts))
-        cues = [cue for _, part, _ in good for cue in part]
+    def _begin_encode(self, job: Job) -> None:
+        texts = [fact_text(f.prompt, f.target, f.text) for f in job.items]
+        tokens = self.model.lengths(texts)
+        if long := [i for i, n in enumerate(tokens) if n > self.max_fact_tokens]:
+            raise FactTooLong(long, self.max_fact_tokens)
+        cues = [f.text if f.prompt is None else f.prompt for f in job.items]
+        self._encoding.add(job, list(zip(cues, texts, strict=True)), tokens, job.done.set_result)
+
+    def _encode(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
+        cues = [cue for cue, _ in pairs]
         addresses = self.model.address.encode(cues).numpy()
-        latents = self.model.latents([text for _, _, part in good for text in part]).numpy()
-        rows = iter([Encoded(*row) for row in zip(cues, addresses, latents, strict=True)])
-        for job, part, _ in good:
-            job.done.set_result([next(rows) for _ in part])
+        latents = self.model.latents([text for _, text in pairs]).numpy()
+        return [Encoded(*row) for row in zip(cues, addresses, latents, strict=True)]
 
-    def _read(self, jobs: list[Job]) -> None:
-        jobs = [job for job in jobs if self._short(job, [query for query, _ in job.payload])]
-        pairs = [pair for job in jobs for pair in job.payload]
-        views = [cast(TenantView, memory) for _, memory in pairs]
-        found = iter(self.model.read([query for query, _ in pairs], views, [False] * len(pairs)))
-        for job in jobs:
-            job.done.set_result([_result(next(found)) for _ in job.payload])
+    # --- reading, and what needs it first ---------------------------------------------------
 
-    def _short(self, job: Job, prompts: Sequence[str], new: int = 0) -> bool:
-        """False, and the job is refused, if a prompt cannot fit the decoder's context."""
+    def _begin_read(self, job: Job) -> None:
+        tokens = self._checked([query for query, _, _ in job.items])
+        self._reading.add(job, job.items, tokens, job.done.set_result)
+
+    def _read(self, asked: Sequence[Asked]) -> list[Reading]:
+        """Tenants stacked: one kernel call. Choices of one prompt are read once."""
+        once = {(query, id(memory), force): i for i, (query, memory, force) in enumerate(asked)}
+        distinct = [asked[i] for i in once.values()]
+        found = self.model.read([query for query, _, _ in distinct],
+                                [cast(TenantView, memory) for _, memory, _ in distinct],
+                                [force for *_, force in distinct])  # fmt: skip
+        readings = dict(zip(once, found, strict=True))
+        return [readings[query, id(memory), force] for query, memory, force in asked]
+
+    def _begin_score(self, job: Job) -> None:
+        memory, mode = job.extra
+        prompts = [item.prompt for item in job.items]
+        longest = max((len(t) for item in job.items for t in item.targets), default=0)
+        tokens = self._checked(prompts, longest)
+        costs = [(n + longest) * len(item.targets)
+                 for n, item in zip(tokens, job.items, strict=True)]  # fmt: skip
+
+        def then(readings: list[Reading]) -> None:
+            pairs = list(zip(job.items, readings, strict=True))
+            self._scoring.add(job, pairs, costs, job.done.set_result)
+
+        self._conditioned(job, [(p, memory, mode) for p in prompts], tokens, then)
+
+    def _score(self, pairs: Sequence[tuple[ScoreItem, Reading]]) -> list[Scored]:
+        items, readings = zip(*pairs, strict=True)
+        return score(self.model.decoder, items, readings)
+
+    def _begin_generate(self, job: Job) -> None:
+        """Reads memory for every row of the call, once, and puts the rows in the queue."""
+        new = max(item.sampling.max_new_tokens for item in job.items)
+        tokens = self._checked([item.prompt for item in job.items], new)
+        asked = [(item.query if item.query is not None else item.prompt, item.memory, item.mode)
+                 for item in job.items]  # fmt: skip
+
+        def then(readings: list[Reading]) -> None:
+            self._open.discard(job)  # from here on its rows stand for it
+            for i, reading in enumerate(readings):
+                live = Live(job, i, reading, self.model.decoder)
+                self._waiting.put(job.tenant, live, live.row.longest)
+            job.done.set_result(None)
+
+        self._conditioned(job, asked, tokens, then)
+
+    def _conditioned(self, job: Job, asked: Sequence[tuple[str, TenantMemory | None, MemoryMode]],
+                     tokens: Sequence[int], then: Any) -> None:  # fmt: skip
+        """`then` with a reading for each; an empty one where memory is not to be used."""
+        used = [i for i, (_, memory, mode) in enumerate(asked)
+                if memory is not None and mode != "never"]  # fmt: skip
+
+        def spread(found: list[Reading]) -> None:
+            readings = [Reading() for _ in asked]
+            for i, reading in zip(used, found, strict=True):
+                readings[i] = reading
+            then(readings)
+
+        items = [(asked[i][0], asked[i][1], asked[i][2] == "always") for i in used]
+        self._reading.add(job, items, [tokens[i] for i in used], spread)
+
+    def _checked(self, prompts: Sequence[str], new: int = 0) -> list[int]:
+        """The prompts' tokens. Raises PromptTooLong if one cannot fit the decoder's context."""
         context = self.model.decoder.context
         room = context - self.max_fact_tokens - 2 - new
+        counts = []
         for i, prompt in enumerate(prompts):
             guess = len(prompt) // CHARACTERS_A_TOKEN
             tokens = guess if guess > context else len(self.model.decoder.encode(prompt))
             if tokens > room:
-                job.done.set_exception(PromptTooLong(i, tokens + new, room + new))
-                return False
-        return True
+                raise PromptTooLong(i, tokens + new, room + new)
+            counts.append(tokens)
+        return counts
 
-    def _score(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            memory, items, mode = job.payload
-            prompts = [item.prompt for item in items]
-            longest = max((len(t) for item in items for t in item.targets), default=0)
-            if self._short(job, prompts, longest):
-                readings = self._readings([(p, memory, mode) for p in prompts])
-                job.done.set_result(score(self.model.decoder, items, readings))
-
-    def _condition(self, jobs: list[Job]) -> None:
-        """Reads memory for every row of the calls, once, and puts the rows in the queue."""
-        good = []
-        for job in jobs:
-            items = job.payload.items
-            new = max(item.sampling.max_new_tokens for item in items)
-            if self._short(job, [item.prompt for item in items], new):
-                good.append(job)
-        asked = [(item.query if item.query is not None else item.prompt, item.memory, item.mode)
-                 for job in good for item in job.payload.items]  # fmt: skip
-        readings = iter(self._readings(asked))
-        for job in good:
-            stream: Stream = job.payload
-            self._streams.add(stream)
-            for index in range(len(stream.items)):
-                self._waiting.append(Live(stream, index, next(readings), self.model.decoder))
-            job.done.set_result(None)
-
-    def _readings(
-        self, asked: Sequence[tuple[str, TenantMemory | None, MemoryMode]]
-    ) -> list[Reading]:
-        readings = [Reading() for _ in asked]
-        used = [(i, q, m, mode) for i, (q, m, mode) in enumerate(asked)
-                if m is not None and mode != "never"]  # fmt: skip
-        found = self.model.read([q for _, q, _, _ in used],
-                                [cast(TenantView, m) for _, _, m, _ in used],
-                                [mode == "always" for *_, mode in used])  # fmt: skip
-        for (i, *_), reading in zip(used, found, strict=True):
-            readings[i] = reading
-        return readings
+    # --- rows -------------------------------------------------------------------------------
 
     def _admit(self) -> None:
-        """Lets waiting rows join while there is room; the oldest first."""
-        while self._waiting:
-            live = self._waiting[0]
-            if not live.stream.cancelled:
-                if not self._batch.room(live.row):
-                    break
-                self._batch.join(live.row)
-                self._live.append(live)
-            else:
-                self._end(live)
-            self._waiting.popleft()
+        """Lets waiting rows join while there is room; the first in turn holds the others up."""
+        for live in self._waiting.drop(lambda live: live.job.given_up):
+            self._intake.release(live.job.tenant, 1)
+        while self._waiting and self._batch.room(self._waiting.first().row):
+            live = self._waiting.pop()
+            self._batch.join(live.row)
+            self._live.append(live)
 
-    def _advance(self, stepped: Sequence[object]) -> None:
-        """Hands the new tokens on; rows that are finished or cancelled leave."""
-        rows = set(map(id, stepped))
+    def _advance(self) -> None:
+        """Hands the new tokens on; rows that are finished, lost or cancelled leave."""
         for live in list(self._live):
-            if live.stream.cancelled or (id(live.row) in rows and live.advance()):
+            if live.row.lost:
+                live.stream.put(OutOfMemory())
+            if live.job.given_up or live.row.lost or live.advance():
                 self._batch.leave(live.row)
                 self._live.remove(live)
-                self._end(live)
-
-    def _end(self, live: Live) -> None:
-        self._release(1)
-        live.stream.left -= 1
-        if not live.stream.left:
-            self._streams.discard(live.stream)
+                self._intake.release(live.job.tenant, 1)
 
     def _fail_all(self, error: Exception) -> None:
         """Nobody waits for a dead engine."""
-        for stream in self._streams:
-            stream.put(error)
-        jobs = list(self._taken)
-        while not self._jobs.empty():
-            if (job := self._jobs.get()) is not None:
-                jobs.append(job)
-        for job in jobs:
-            if not job.done.done():
-                job.done.set_exception(error)
+        for job in (*self._intake.die(), *self._open):
+            job.fail(error)
+        waiting = [self._waiting.pop() for _ in range(len(self._waiting))]
+        for live in (*self._live, *waiting):
+            live.stream.put(error)
+
+
+def _name(memory: TenantMemory | None) -> str:
+    return "" if memory is None else memory.info.name
 
 
 def _result(reading: Reading) -> ReadResult:

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from service.engine.forward import Part, forward_of
+from service.engine.memory_limits import exhausted, free
 from service.engine.protocol import Sampling
 from service.model.decoder import Decoder
+
+FEW = 256  # tokens that hold most nuclei
 
 
 @dataclass(eq=False)
@@ -31,6 +34,7 @@ class Row:
     generator: torch.Generator | None = None
     slot: int = -1
     held: int = 0  # tokens whose keys and values are in the slot
+    lost: bool = False  # the device had no memory for it, even alone
 
     @property
     def longest(self) -> int:
@@ -39,7 +43,7 @@ class Row:
 
 
 class DecodeBatch:
-    """The running batch. `step()` adds tokens and returns the rows that have a new one."""
+    """The running batch; every `step()` adds tokens."""
 
     def __init__(self, decoder: Decoder, slots: int = 32, budget: int = 32_768) -> None:
         self.forward = forward_of(decoder, slots, budget)
@@ -59,26 +63,40 @@ class DecodeBatch:
         self.rows.remove(row)
         self.forward.close(row.slot)
 
-    def step(self) -> list[Row]:
-        """One token for every row, but for those whose prompt is not in yet."""
+    def step(self) -> None:
+        """One token for every row, but for those whose prompt is not in yet, or who are lost."""
         filling = {id(r): n for r, n in self._share([r for r in self.rows if not r.generated])}
         stepped: list[tuple[Row, Part]] = []
         for row in self.rows:
             if row.generated:
-                part = Part(row.slot, row.held, row.generated[-1:], row.adapted, True)
+                stepped.append((row, Part(row.slot, row.held, row.generated[-1:], row.adapted)))
             elif count := filling[id(row)]:
                 end = row.held + count
                 ids, whole = row.prompt[row.held : end], end == len(row.prompt)
-                part = Part(row.slot, row.held, ids, row.adapted, whole)
-            else:
-                continue
-            stepped.append((row, part))
-        logits = self.forward.extend([part for _, part in stepped])
-        for row, part in stepped:
-            row.held += len(part.ids)
-        rows = [row for row, part in stepped if part.wanted]
-        self._sample(rows, logits)
-        return rows
+                stepped.append((row, Part(row.slot, row.held, ids, row.adapted, whole)))
+        self._sample(*self._extend(stepped))
+
+    def _extend(self, stepped: Sequence[tuple[Row, Part]]) -> tuple[list[Row], Tensor]:
+        """The rows that get a token, and their logits. What memory does not hold at once is done
+        in halves, which changes nothing: keys and values are written where they were."""
+        try:
+            logits = self.forward.extend([part for _, part in stepped])
+        except Exception as error:
+            if not exhausted(error):
+                raise
+        else:
+            for row, part in stepped:
+                row.held += len(part.ids)
+            return [row for row, part in stepped if part.wanted], logits
+        free()
+        if len(stepped) == 1:
+            stepped[0][0].lost = True
+            return [], torch.zeros(0)
+        half = len(stepped) // 2
+        first, a = self._extend(stepped[:half])
+        second, b = self._extend(stepped[half:])
+        parts = [logits for logits in (a, b) if len(logits)]
+        return first + second, torch.cat(parts) if parts else torch.zeros(0)
 
     def _share(self, rows: Sequence[Row]) -> list[tuple[Row, int]]:
         """How many prompt tokens of each row go in: equal shares, the rest to who needs more."""
@@ -106,12 +124,32 @@ def sample(logits: Tensor, row: Row) -> int:
         row.generator = torch.Generator()
         seed = row.sampling.seed
         row.generator.seed() if seed is None else row.generator.manual_seed(seed % 2**63)
-    keep = row.sampling.top_k or len(logits)
-    values, ids = logits.cpu().topk(min(keep, len(logits)))
-    p = torch.softmax(values / row.sampling.temperature, -1)
-    before = p.cumsum(-1) - p
-    p = torch.where(before < row.sampling.top_p, p, 0.0)
+    scaled = logits.cpu().float() / row.sampling.temperature
+    values, ids = nucleus(scaled, row.sampling.top_k, row.sampling.top_p)
+    p = torch.softmax(values, -1)
     return int(ids[torch.multinomial(p, 1, generator=row.generator)])
+
+
+def nucleus(scaled: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
+    """The logits and ids of the tokens that may be drawn, the likeliest first where it matters.
+
+    The nucleus is the shortest beginning of the ranking that holds `top_p` of the mass; it is
+    looked for among few before the whole vocabulary is sorted. scaled (V,).
+    """
+    if top_k:
+        scaled, ids = scaled.topk(min(top_k, len(scaled)))
+    else:
+        ids = torch.arange(len(scaled))
+    if top_p >= 1:
+        return scaled, ids
+    mass = torch.softmax(scaled, -1)
+    for count in (FEW, len(mass)):
+        best, order = mass.topk(min(count, len(mass)))
+        before = best.cumsum(-1) - best
+        if before[-1] >= top_p or count >= len(mass):
+            break
+    kept = order[before < top_p]
+    return scaled[kept], ids[kept]
 
 
 def alternatives(logits: Tensor, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:

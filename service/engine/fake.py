@@ -105,7 +105,7 @@ class FakeEngine:
     def workload(self) -> Workload:
         return Workload(pending=self._running, decoding=self._running, waiting=0)
 
-    async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
+    async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
         texts = [fact.text or f"{fact.prompt}{SEPARATOR}{fact.target}" for fact in facts]
         long = await self.too_long(texts)
         if long:

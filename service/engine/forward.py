@@ -1,8 +1,9 @@
 """What a decode batch asks of a model: extend rows by tokens, and say what may follow.
 
 A row's keys and values live in a slot. `extend` takes parts of any rows, a prompt's chunk beside
-another row's newest token, and a row's numbers do not depend on the others. Two models do it:
-transformers' own (any causal LM, CPU or CUDA) and a native step for Llama's shape on a CPU.
+another row's newest token, and a row's numbers do not depend on the others. Three do it:
+transformers' model (any causal LM), the same with decode passes of fixed shapes, replayed as CUDA
+graphs, and a native step for Llama's shape on a CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Part:
     start: int  # tokens that the slot holds already
     ids: Sequence[int]
     adapted: bool
-    wanted: bool  # are the logits after the last token asked for?
+    wanted: bool = True  # are the logits after the last token asked for?
 
 
 class Forward(Protocol):
@@ -39,6 +40,10 @@ class Forward(Protocol):
         ...
 
     def close(self, slot: int) -> None: ...
+    def warm(self) -> None:
+        """What the first step of each shape would pay for is paid now; no slot is open."""
+        ...
+
     def extend(self, parts: Sequence[Part]) -> Tensor:
         """Logits (wanted parts, V), float32 on any device, in the order of the parts."""
         ...
@@ -47,7 +52,10 @@ class Forward(Protocol):
 def forward_of(decoder: Decoder, slots: int, budget: int) -> Forward:
     """The fastest that can run this decoder here; `budget` bounds the tokens of all slots."""
     from service.engine.native.model import NativeForward, runs
+    from service.engine.static import StaticForward
     from service.engine.transformer import TransformerForward
 
-    kind = NativeForward if runs(decoder) else TransformerForward
+    if runs(decoder):
+        return NativeForward(decoder, slots, budget)
+    kind = StaticForward if decoder.device.type == "cuda" else TransformerForward
     return kind(decoder, slots, budget)

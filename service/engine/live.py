@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
 from typing import Literal
 
 from service.engine.decoding import Row
+from service.engine.intake import Job
 from service.engine.protocol import Generated, GenerateItem, Token, TokenLogprob
 from service.engine.text import Detokenizer, StopStrings
 from service.model.decoder import Decoder
@@ -18,10 +19,8 @@ READ_WEIGHT = 0.05  # a row with less of the weight did not take part in the ans
 class Stream:
     """One call's events, from the device thread to the event loop."""
 
-    def __init__(self, items: Sequence[GenerateItem], loop: asyncio.AbstractEventLoop) -> None:
-        self.items, self.left = items, len(items)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.events: asyncio.Queue[Token | Generated | Exception] = asyncio.Queue()
-        self.cancelled = False  # set by the loop, read by the thread
         self._loop = loop
 
     def put(self, event: Token | Generated | Exception) -> None:
@@ -31,11 +30,12 @@ class Stream:
 
 
 class Live:
-    """One row with its text so far."""
+    """One row of a call with its text so far."""
 
-    def __init__(self, stream: Stream, index: int, reading: Reading, decoder: Decoder) -> None:
-        item = stream.items[index]
-        self.stream, self.index, self.reading = stream, index, reading
+    def __init__(self, job: Job, index: int, reading: Reading, decoder: Decoder) -> None:
+        item: GenerateItem = job.items[index]
+        self.job, self.index, self.reading = job, index, reading
+        self.stream: Stream = job.extra
         self._decoder = decoder
         prompt = decoder.encode(item.prompt, template=not item.raw) or [decoder.begin]
         if reading.in_scope:
@@ -44,33 +44,46 @@ class Live:
         self._tokens = Detokenizer(decoder.decode)
         self._stops = StopStrings(item.sampling.stop)
         self._text: list[str] = []
+        self._decoded = self._shown = 0  # characters
+        self._unsent: deque[tuple[int, TokenLogprob]] = deque()  # with where its text begins
+        self._told = 0  # tokens of the row that were looked at
 
     def advance(self) -> bool:
-        """Hands on the newest token's text; True if the row is finished."""
+        """Hands on a new token's text, if there is one; True if the row is finished."""
+        if self._told == len(self.row.generated):
+            return False
+        self._told += 1
         token = self.row.generated[-1]
         ended = token in self._decoder.ends
-        last = ended or len(self.row.generated) >= self.row.limit
+        last = ended or self._told >= self.row.limit
+        if self.row.logprobs:
+            self._unsent.append((self._decoded, self._logprob(token)))
         piece = "" if ended else self._tokens.add(token)
         if last:
             piece += self._tokens.flush()
+        self._decoded += len(piece)
         shown = self._stops.add(piece, last=last)
-        self._text.append(shown)
-        self._put_token(shown)
+        self._put(shown, last=last and not self._stops.hit)
         if last or self._stops.hit:
             self._finish("stop" if ended or self._stops.hit else "length")
             return True
         return False
 
-    def _put_token(self, shown: str) -> None:
-        logprobs = self._logprobs() if self.row.logprobs else ()
+    def _put(self, shown: str, *, last: bool) -> None:
+        """A token's log-probability goes out with its text, so that neither shows a stop string."""
+        self._text.append(shown)
+        self._shown += len(shown)
+        logprobs = []
+        while self._unsent and (last or self._unsent[0][0] < self._shown):
+            logprobs.append(self._unsent.popleft()[1])
         if shown or logprobs:
-            self.stream.put(Token(self.index, shown, logprobs))
+            self.stream.put(Token(self.index, shown, tuple(logprobs)))
 
-    def _logprobs(self) -> tuple[TokenLogprob, ...]:
+    def _logprob(self, token: int) -> TokenLogprob:
         logprob, top = self.row.logprobs[-1]
         name = self._decoder.decode
-        alternatives = tuple((name([token]), value) for token, value in top)
-        return (TokenLogprob(name([self.row.generated[-1]]), logprob, alternatives),)
+        alternatives = tuple((name([other]), value) for other, value in top)
+        return TokenLogprob(name([token]), logprob, alternatives)
 
     def _finish(self, reason: Literal["stop", "length"]) -> None:
         reading = self.reading

@@ -43,6 +43,13 @@ class QueueFull(EngineError):
         self.retry_after = retry_after
 
 
+class OutOfMemory(EngineError):
+    """The device's memory does not hold this item even alone; other work goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("the device is out of memory: send less at a time, or try again")
+
+
 class NoChatTemplate(EngineError):
     """The decoder's tokenizer brings no chat template: it is a base model."""
 
@@ -178,8 +185,8 @@ class Engine(Protocol):
     @property
     def workload(self) -> Workload: ...
 
-    async def encode(self, facts: Sequence[FactText]) -> list[Encoded]:
-        """Raises FactTooLong."""
+    async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
+        """For this tenant, whose share of the engine it takes. Raises FactTooLong."""
         ...
 
     async def too_long(self, texts: Sequence[str]) -> list[int]:

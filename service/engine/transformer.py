@@ -16,8 +16,13 @@ from transformers.cache_utils import Cache
 from service.engine.forward import Part
 from service.model.decoder import Decoder
 
-STEP = 64  # the cache grows in multiples of this
+STEP = 64  # positions that the cache begins with
 Lines = slice | Tensor
+
+
+def bucket(n: int) -> int:
+    """The power of two that holds n: few sizes, so that what depends on them is made rarely."""
+    return int(1 << (n - 1).bit_length())
 
 
 class RowCache(Cache):  # type: ignore[misc]
@@ -35,13 +40,21 @@ class RowCache(Cache):  # type: ignore[misc]
     def aim(self, lines: Lines, at: Tensor, span: int) -> None:
         """The next forward pass writes `lines` at positions `at` and sees `span` positions."""
         self.lines, self.at, self.span = lines, at, span
-        while self.length < span:
-            self.length *= 2
+        self.reserve(span)
+
+    def reserve(self, span: int) -> bool:
+        """Room for `span` positions a line; True if what is there had to move."""
+        if span <= self.length:
+            return False
+        length = bucket(span)
         for tensors in (self.keys, self.values):
             for i, old in enumerate(tensors):
-                if old.shape[2] < self.length:
-                    tensors[i] = old.new_zeros(*old.shape[:2], self.length, old.shape[3])
-                    tensors[i][:, :, : old.shape[2]] = old
+                if old.shape[2] < length:
+                    grown = old.new_zeros(*old.shape[:2], length, old.shape[3])
+                    grown[:, :, : old.shape[2]] = old
+                    tensors[i] = grown
+        self.length = length  # last: out of memory on the way, the next attempt goes on from here
+        return True
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int,
                *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:  # fmt: skip
@@ -73,19 +86,22 @@ class TransformerForward:
     """`Forward` (forward.py) by transformers."""
 
     def __init__(self, decoder: Decoder, slots: int, budget: int) -> None:
-        self.decoder, self.budget = decoder, budget
+        self.decoder, self.slots, self.budget = decoder, slots, budget
         self.chunk = 64 if decoder.device.type == "cpu" else 512
         self.cache = RowCache(slots)
         self._lines: list[int] = []  # the slot in each line
         self._lengths: dict[int, int] = {}  # slot → tokens it may come to hold
 
+    def warm(self) -> None:
+        """Nothing depends on a step's shape."""
+
     def room(self, length: int) -> bool:
         count = len(self._lines) + 1
         longest = max([*self._lengths.values(), length])
-        return count <= self.cache.slots and (count == 1 or count * longest <= self.budget)
+        return count <= self.slots and (count == 1 or count * longest <= self.budget)
 
     def open(self, length: int) -> int:
-        slot = next(i for i in range(self.cache.slots) if i not in self._lengths)
+        slot = next(i for i in range(self.slots) if i not in self._lengths)
         self._lines.append(slot)
         self._lengths[slot] = length
         return slot

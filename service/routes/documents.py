@@ -145,7 +145,8 @@ class Ingestion:
         """Facts of chunks; waits where the engine's queue is full, for others come first."""
         while True:
             try:
-                encoded = await self.model.encode([FactText(text=chunk) for chunk in chunks])
+                texts = [FactText(text=chunk) for chunk in chunks]
+                encoded = await self.model.encode(texts, self.tenant)
             except QueueFull:
                 await asyncio.sleep(PATIENCE_SECONDS)
                 continue

@@ -116,7 +116,7 @@ async def _suppress(
     missing = [ForgetResult(id=id, status="not_found") for id in body.ids if id not in records]
     if not named:
         return ForgetReply(version=(await service.store.tenant(tenant)).version, results=missing)
-    facts = await _suppressions(service, named)
+    facts = await _suppressions(service, tenant, named)
     await check_room(service, tenant, facts)
     with service.timed("suppress"):
         change = await service.store.write(tenant, facts, request)
@@ -129,9 +129,12 @@ async def _suppress(
     return ForgetReply(version=change.version, results=[*results, *done])
 
 
-async def _suppressions(service: Service, named: Sequence[tuple[str | None, str]]) -> list[Fact]:
+async def _suppressions(
+    service: Service, tenant: str, named: Sequence[tuple[str | None, str]]
+) -> list[Fact]:
+    texts = [FactText(cue, SUPPRESSED) for _, cue in named]
     try:
-        encoded = await service.engine.encode([FactText(cue, SUPPRESSED) for _, cue in named])
+        encoded = await service.engine.encode(texts, tenant)
     except FactTooLong as exc:
         raise FactRefused(str(exc), param="prompts") from None
     return [

@@ -48,7 +48,7 @@ async def write(
     """Write facts: all or none. The very next generation uses them."""
     await service.store.tenant(tenant)  # a write never makes a tenant: refuse before encoding
     request = change_request(body, "write", idempotency_key, body.expected_version)
-    facts = await with_ids(service, tenant, model, await _encode(model, body.facts))
+    facts = await with_ids(service, tenant, model, await _encode(model, tenant, body.facts))
     await check_room(service, tenant, facts)
     with service.timed("write"):
         change = await service.store.write(tenant, facts, request)
@@ -96,11 +96,11 @@ def _written(change: Change) -> list[WriteResult]:
     ]
 
 
-async def _encode(model: Engine, facts: Sequence[FactIn]) -> list[Fact]:
+async def _encode(model: Engine, tenant: str, facts: Sequence[FactIn]) -> list[Fact]:
     """Facts with their addresses and latents. Raises FactRefused, naming those too long."""
     texts = [FactText(fact.prompt, fact.target, fact.text) for fact in facts]
     try:
-        encoded = await model.encode(texts)
+        encoded = await model.encode(texts, tenant)
     except FactTooLong as exc:
         raise _too_long(exc, facts) from None
     now = time.time()

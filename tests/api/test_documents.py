@@ -84,11 +84,11 @@ def test_a_broken_document_goes_on_where_it_stopped(valkey: str) -> None:
     class Failing(FakeEngine):
         encoded = 0
 
-        async def encode(self, facts):  # type: ignore[no-untyped-def]
+        async def encode(self, facts, tenant):  # type: ignore[no-untyped-def]
             self.encoded += len(facts)
             if self.encoded > 100:
                 raise RuntimeError("the device is on fire")
-            return await super().encode(facts)
+            return await super().encode(facts, tenant)
 
     engine = Failing()
     with (

@@ -190,3 +190,37 @@ def test_a_dying_engine_ends_a_stream_with_an_error(slow: tuple[Running, FakeEng
         _until(lambda: client.get("/livez").status_code == 503)
         error(client.get("/livez"), 503, "engine_stopped")
         error(client.get("/readyz"), 503, "engine_stopped")
+
+
+def test_a_quiet_stream_is_kept_alive(
+    slow: tuple[Running, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments before the first event and between events; the events stay what they are."""
+    monkeypatch.setattr("service.sse.KEEP_ALIVE_SECONDS", 0.05)
+    running, _ = slow
+    with running.client() as client:
+        client.put("/v1/tenants/slow")
+        plain = ok(client.post("/v1/tenants/slow/generate", json={"prompt": UNRELATED}))
+        body = {"prompt": UNRELATED, "stream": True}
+        with client.stream("POST", "/v1/tenants/slow/generate", json=body) as response:
+            lines = list(response.iter_lines())
+    begins = [i for i, line in enumerate(lines) if line.startswith("event: ")]
+    comments = [i for i, line in enumerate(lines) if line.startswith(":")]
+    assert comments[0] < begins[0]
+    assert any(begins[0] < i < begins[1] for i in comments)
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    assert json.loads(data[-1]) == plain
+
+
+def test_a_late_refusal_is_an_event(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a comment has kept the connection, the status is out: the error comes inside."""
+    monkeypatch.setattr("service.sse.KEEP_ALIVE_SECONDS", 0.05)
+    engine = FakeEngine(delay=0.5)
+    with listening(settings(valkey), engine) as running, running.client() as client:
+        client.put("/v1/tenants/late")
+        body = {"prompt": UNRELATED, "stream": True}
+        with client.stream("POST", "/v1/tenants/late/generate", json=body) as response:
+            assert response.status_code == 200
+            engine.kill()
+            ((name, data),) = list(events(response))
+    assert (name, data["error"]["code"]) == ("error", "engine_stopped")

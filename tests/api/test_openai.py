@@ -9,8 +9,9 @@ import httpx
 import openai
 import pytest
 
+from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
-from tests.api.running import ADMIN_KEY, Running
+from tests.api.running import ADMIN_KEY, Running, listening, settings
 from tests.api.test_auth import make_key
 
 OTHER = "The largest planet is"
@@ -211,6 +212,9 @@ BAD: list[tuple[str, dict[str, Any], str | None]] = [
         "messages[0].content",
     ),
     ("chat/completions", CHAT | {"top_logprobs": 21}, "top_logprobs"),
+    ("chat/completions", CHAT | {"frequency_penalty": 0.5}, None),
+    ("completions", {"prompt": "x", "logit_bias": {"50256": -100}}, None),
+    ("chat/completions", CHAT | {"response_format": {"type": "json_object"}}, None),
 ]
 
 
@@ -231,6 +235,8 @@ def test_fields_that_change_nothing_are_ignored(admin: httpx.Client, tenant: Ten
         "tools": [],
         "seed": None,
         "stop": None,
+        "presence_penalty": 0,
+        "response_format": {"type": "text"},
     }
     ok(admin.post("/v1/chat/completions", json=body, headers=header))
 
@@ -245,3 +251,19 @@ def test_an_error_in_a_stream_reaches_the_client(running: Running, tenant: Tenan
         with pytest.raises(openai.UnprocessableEntityError) as caught:
             client.completions.create(model="base", prompt="word " * 20_000, stream=True)
         assert (caught.value.code, caught.value.param) == ("prompt_too_long", "prompt[0]")
+
+
+def test_an_engine_that_dies_ends_the_client_s_stream(valkey: str) -> None:
+    engine = FakeEngine(delay=0.2)
+    with listening(settings(valkey), engine) as running, running.client() as admin:
+        admin.put("/v1/tenants/dying")
+        header = {"X-Larimar-Tenant": "dying"}
+        with openai.OpenAI(
+            base_url=f"{running.url}/v1", api_key=ADMIN_KEY, max_retries=0, default_headers=header
+        ) as client:
+            stream = client.completions.create(model="base", prompt=OTHER, stream=True)
+            assert next(stream).choices[0].text
+            engine.kill()
+            with pytest.raises(openai.APIError) as caught:
+                list(stream)
+            assert caught.value.code == "engine_stopped"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+import torch
+from torch import Tensor
 
 from memory_store.view import View
 from service.engine.batcher import Larimar
+from service.engine.forward import Part
 from service.engine.protocol import (
     EngineStopped,
     FactText,
     FactTooLong,
     Generated,
     GenerateItem,
+    OutOfMemory,
     PromptTooLong,
     QueueFull,
     Sampling,
@@ -87,7 +92,7 @@ async def test_a_client_that_leaves_frees_its_row(engine: Larimar) -> None:
     assert len(again) == 8
     await engine.close()
     assert engine._live == []
-    assert engine._pending == 0
+    assert engine.workload.pending == 0
 
 
 async def test_calls_given_up_while_they_wait_hurt_nobody(engine: Larimar, memory: View) -> None:
@@ -137,6 +142,121 @@ async def test_a_full_queue_refuses_and_goes_on(engine: Larimar) -> None:
     assert len(await first) == 12
 
 
+async def test_a_noisy_tenant_does_not_starve_another(
+    model: LarimarModel, remember: Callable[[Pairs], View]
+) -> None:
+    """Four places, 24 rows of one tenant, then four of another: beside the four that ran already,
+    the first gets about as many as the second, where first come first served would give it 20."""
+    engine = Larimar(model, rows=4, queue_size=64)
+    await engine.start()
+    noisy, quiet = (named(remember([(PROMPT, "Lyon")]), name) for name in ("noisy", "quiet"))
+    ended: list[str] = []
+
+    async def rows(memory: View, count: int) -> None:
+        item = GenerateItem(PROMPT, memory, "never", Sampling(6))
+        async for event in engine.generate([item] * count):
+            if isinstance(event, Generated):
+                ended.append(memory.info.name)
+
+    many = asyncio.create_task(rows(noisy, 24))
+    while engine.workload.decoding < 4:  # noqa: ASYNC110 - the queue is full of one tenant's
+        await asyncio.sleep(0.001)
+    before = len(ended)
+    await rows(quiet, 4)
+    since = ended[before : len(ended) - ended[::-1].index("quiet")]
+    assert since.count("noisy") / since.count("quiet") <= 2.5
+    await many
+    await engine.close()
+
+
+def named(memory: View, name: str) -> View:
+    return dataclasses.replace(memory, info=dataclasses.replace(memory.info, name=name))
+
+
+async def test_a_call_of_many_facts_lets_one_fact_pass(engine: Larimar) -> None:
+    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
+    many = asyncio.create_task(engine.encode(facts, "bulk"))
+    await asyncio.sleep(0)
+    (one,) = await engine.encode([FactText(text="A single fact")], "single")
+    assert not many.done()
+    codes = await many
+    assert [code.cue for code in codes] == [fact.text for fact in facts]
+    (again,) = await engine.encode(facts[7:8])
+    assert abs(again.latent - codes[7].latent).max() < 1e-4
+    assert abs(again.address - codes[7].address).max() < 1e-5
+    assert one.cue == "A single fact"
+
+
+async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> None:
+    """Between two tokens of a running row the thread does one chunk and one batch at most."""
+    stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(200))])
+    await anext(stream)
+    long = GenerateItem("word " * 1500, None, "never", Sampling(1))
+    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
+    work = asyncio.gather(said(engine, long), engine.encode(facts))
+    tokens = 0
+    async for _ in stream:
+        tokens += 1
+        if work.done():
+            break
+    await work
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert tokens >= 10
+
+
+async def test_log_probabilities_do_not_show_a_stop_string(engine: Larimar) -> None:
+    prompt = "Count: one, two, three,"
+    whole = (await said(engine, GenerateItem(prompt, None, "never", Sampling(12))))[0].text
+    stop = whole[len(whole) // 2 :][:4]
+    sampling = Sampling(12, stop=(stop,), logprobs=1)
+    events = [e async for e in engine.generate([GenerateItem(prompt, None, "never", sampling)])]
+    tokens = [lp.token for e in events if isinstance(e, Token) for lp in e.logprobs]
+    end = events[-1]
+    assert isinstance(end, Generated)
+    assert end.text == whole[: whole.index(stop)]
+    assert stop not in "".join(tokens)
+    assert "".join(tokens).startswith(end.text)
+
+
+async def test_memory_that_runs_out_costs_time_or_one_call(
+    engine: Larimar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that holds two rows and two facts at a time, and no long text at all."""
+    extend, latents = engine._batch.forward.extend, engine.model.latents
+
+    def small(parts: Sequence[Part]) -> Tensor:
+        if len(parts) > 2 or any(len(part.ids) > 40 for part in parts):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return extend(parts)
+
+    def few(texts: Sequence[str], batch: int = 64) -> Tensor:
+        if len(texts) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return latents(texts, batch)
+
+    rows = [GenerateItem(PROMPT, None, "never", Sampling(4))] * 4
+    expected = await said(engine, *rows)
+    monkeypatch.setattr(engine._batch.forward, "extend", small)
+    monkeypatch.setattr(engine.model, "latents", few)
+    together = asyncio.gather(said(engine, *rows), engine.encode([FactText(text="a fact")] * 5))
+    with pytest.raises(OutOfMemory):
+        await said(engine, GenerateItem("word " * 100, None, "never", Sampling(4)))
+    assert (await together)[0] == expected
+    assert len((await together)[1]) == 5
+    assert engine.alive
+
+
+async def test_what_is_given_up_is_not_worked_on(engine: Larimar) -> None:
+    facts = [FactText(text=f"Fact number {n} of very many") for n in range(1000)]
+    call = asyncio.ensure_future(engine.encode(facts))
+    await asyncio.sleep(0.05)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await engine.encode([FactText(text="A single fact")])
+    assert engine.workload.pending == 0
+    assert len(engine._encoding) == 0
+
+
 async def test_a_dead_thread_leaves_nobody_waiting(
     model: LarimarModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,8 +267,11 @@ async def test_a_dead_thread_leaves_nobody_waiting(
         raise RuntimeError("device lost")
 
     monkeypatch.setattr(engine._batch, "step", fail)
-    with pytest.raises(EngineStopped):
-        await said(engine, GenerateItem(PROMPT, None, "never"))
+    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
+    calls = [said(engine, *[GenerateItem(PROMPT, None, "never")] * 4), engine.encode(facts),
+             said(engine, GenerateItem(PROMPT, None, "never"))]  # fmt: skip
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(end) for end in ends] == [EngineStopped] * 3
     assert not engine.alive
     with pytest.raises(EngineStopped):
         await engine.encode([FactText(text="anything")])

@@ -29,7 +29,8 @@ def runs(decoder: Decoder) -> bool:
         and not (c.attention_bias or c.mlp_bias)
         and c.rope_parameters["rope_type"] in ("default", "linear", "llama3")
     )
-    if not shape or decoder.device.type != "cpu":
+    table = decoder.embedding
+    if not shape or table.device.type != "cpu" or table.dtype != torch.float32:
         return False
     whole = (c.hidden_size, c.intermediate_size, c.num_attention_heads * c.head_dim)
     fits = not any(n % GROUP for n in whole) and c.head_dim % 16 == 0
@@ -52,6 +53,12 @@ class NativeForward:
         wide = config.num_key_value_heads * config.head_dim
         # a page takes memory when it is first used
         self._cache = torch.empty(config.num_hidden_layers, 2, len(self._pages), PAGE, wide)
+
+    def warm(self) -> None:
+        """Starts the threads, and touches every weight."""
+        slot = self.open(PAGE)
+        self.extend([Part(slot, 0, [self._decoder.end] * 2, True)])
+        self.close(slot)
 
     # --- slots ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from service.engine.forward import Forward, Part
 from service.engine.native.library import library
 from service.engine.native.model import NativeForward, runs
+from service.engine.static import StaticForward
 from service.engine.transformer import TransformerForward
 from service.model.decoder import Decoder
 from service.model.lora import AdapterConfig
@@ -20,7 +22,7 @@ from tests.unit.engine.test_packing import quantised
 
 VOCABULARY = 100
 TOLERANCE = 1e-4
-KINDS: list[type[NativeForward | TransformerForward]] = [TransformerForward]
+KINDS: list[type[NativeForward | TransformerForward]] = [TransformerForward, StaticForward]
 if library() is not None:
     KINDS.append(NativeForward)
 
@@ -133,3 +135,44 @@ def test_room_is_bounded_by_slots_and_tokens(
     for slot in (second, *slots):
         forward.close(slot)
     assert forward.room(256)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_warming_up_leaves_nothing_behind(
+    decoder: Decoder, kind: type[NativeForward | TransformerForward]
+) -> None:
+    ids = prompt(20)
+    warm, cold = kind(decoder, 3, 512), kind(decoder, 3, 512)
+    warm.warm()
+    assert torch.equal(logits(warm, ids, True, [20]), logits(cold, ids, True, [20]))
+    assert [warm.room(256), warm.room(64)] == [cold.room(256), cold.room(64)]
+
+
+def test_static_passes_have_few_shapes(decoder: Decoder) -> None:
+    """Rows come and go, grow and are prefilled meanwhile: shapes are powers of two."""
+    forward = StaticForward(decoder, 4, 2048)
+    at: dict[int, int] = {}
+    for turn in range(90):
+        if len(at) < 4 and turn % 7 == 0:
+            slot = forward.open(200)
+            forward.extend([Part(slot, 0, prompt(5), True)])
+            at[slot] = 5
+        forward.extend([Part(slot, end, [7], slot % 2 == 0) for slot, end in at.items()])
+        at = {slot: end + 1 for slot, end in at.items()}
+        if turn % 40 == 39:
+            forward.close(slot := next(iter(at)))
+            del at[slot]
+    assert set(forward._passes) <= {(rows, span) for rows in (1, 2, 4) for span in (64, 128)}
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_bfloat16_stays_near(decoder: Decoder, adapted: bool) -> None:
+    """What a GPU computes in: base and adapted rows alike, within bfloat16's three digits."""
+    half = copy.deepcopy(decoder)
+    half.model.to(torch.bfloat16)
+    assert not runs(half)
+    ids = prompt(40)
+    exact = logits(TransformerForward(decoder, 2, 512), ids, adapted, [40])
+    ours = logits(StaticForward(half, 2, 512), ids, adapted, [39, 1])
+    assert ours.dtype == torch.float32
+    assert (ours - exact).abs().max() < 0.05 * exact.abs().max()

@@ -1,0 +1,79 @@
+"""One kind of work on the items of many calls: token-budget batches, fairly shared.
+
+A batch takes items tenant by tenant (fair.py) until padding them to the longest would exceed the
+budget, so that a call of a thousand facts holds up neither another's single fact nor the rows
+that decode meanwhile. Items of one call wait sorted by length, so that little is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from service.engine.fair import FairQueue
+from service.engine.intake import Job
+from service.engine.memory_limits import halved
+from service.engine.protocol import OutOfMemory
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(eq=False)
+class Task(Generic[T, R]):
+    """The items of one call, and what follows when all of them have a result."""
+
+    job: Job
+    items: Sequence[T]
+    then: Callable[[list[R]], None]
+    results: list[R | None]
+    left: int
+
+
+class Duty(Generic[T, R]):
+    """`work` is called with items of any calls, at most about `budget` tokens at a time."""
+
+    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]], budget: int) -> None:
+        self._work, self._budget = work, budget
+        self._waiting: FairQueue[tuple[Task[T, R], int, int]] = FairQueue()  # task, index, tokens
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(
+        self, job: Job, items: Sequence[T], tokens: Sequence[int], then: Callable[[list[R]], None]
+    ) -> None:
+        """`tokens[i]` is the length of item i. `then` gets the results in the items' order."""
+        task: Task[T, R] = Task(job, items, then, [None] * len(items), len(items))
+        for i in sorted(range(len(items)), key=tokens.__getitem__):
+            self._waiting.put(job.tenant, (task, i, tokens[i]), max(tokens[i], 1))
+        if not items:
+            then([])
+
+    def serve(self) -> None:
+        """One batch, if anything waits. Out of memory fails the call that it happens to."""
+        batch = self._batch()
+        if not batch:
+            return
+        done = halved(self._work, [task.items[i] for task, i in batch])
+        for (task, i), result in zip(batch, done, strict=True):
+            if isinstance(result, OutOfMemory):
+                task.job.fail(result)
+            else:
+                task.results[i] = result
+            task.left -= 1
+            if not task.left and not task.job.over:
+                task.then(cast(list[R], task.results))
+
+    def _batch(self) -> list[tuple[Task[T, R], int]]:
+        self._waiting.drop(lambda entry: entry[0].job.over)
+        batch: list[tuple[Task[T, R], int]] = []
+        longest = 1
+        while self._waiting:
+            longest = max(longest, self._waiting.first()[2])
+            if batch and longest * (len(batch) + 1) > self._budget:
+                break
+            task, i, _ = self._waiting.pop()
+            batch.append((task, i))
+        return batch
