@@ -74,7 +74,7 @@ class Metrics:
         )
         self.workload = Gauge(
             "larimar_engine_items",
-            "Items in the engine: pending (all kinds), decoding, waiting (rows).",
+            "Rows in the engine: pending (all work; 16 facts or queries are one), decoding, waiting.",
             ["state"],
             registry=r,
         )
