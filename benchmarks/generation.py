@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import torch
 
-from benchmarks.memory_proofs import write_results
+from benchmarks.report import write_results
 from benchmarks.serving import served
 from memory_store.store import Fact
 from memory_store.view import View, build_view
@@ -290,9 +290,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
     parser.add_argument("--peer", metavar="PYTHON")
     given = parser.parse_args()
-    command = {"command": " ".join(["python -m benchmarks.generation", *given.parts])}
     results = asyncio.run(measure(given.parts or list(PARTS), given.peer))
-    write_results("generation", command | rounded(results))
+    write_results("generation", rounded(results))
 
 
 if __name__ == "__main__":

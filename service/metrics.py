@@ -74,7 +74,7 @@ class Metrics:
         )
         self.workload = Gauge(
             "larimar_engine_items",
-            "Rows in the engine: pending (all work; 16 facts or queries are one), decoding, waiting.",
+            "Rows in the engine: pending (of any work), decoding, waiting.",
             ["state"],
             registry=r,
         )
