@@ -67,7 +67,8 @@ def main() -> None:
     def rate(prompts: list[list[int]]) -> float:
         start = time.perf_counter()
         peer.generate(prompts, count)
-        return len(prompts) * count / (time.perf_counter() - start)
+        elapsed = time.perf_counter() - start
+        return len(prompts) * count / elapsed
 
     reply = {
         "version": llama_cpp.__version__,

@@ -60,10 +60,12 @@ class EngineSettings(Protocol):
     decoder: str | None
     encoder: str | None
     device: str
-    dtype: str
     threads: int
     max_rows: int
     queue_size: int
+
+    @property
+    def dtype(self) -> str: ...
 
 
 class Larimar:
@@ -290,8 +292,9 @@ class Larimar:
     def _conditioned(self, job: Job, asked: Sequence[tuple[str, TenantMemory | None, MemoryMode]],
                      tokens: Sequence[int], then: Any) -> None:  # fmt: skip
         """`then` with a reading for each; an empty one where memory is not to be used."""
-        used = [i for i, (_, memory, mode) in enumerate(asked)
-                if memory is not None and mode != "never"]  # fmt: skip
+        used = {i: (query, memory, mode == "always")
+                for i, (query, memory, mode) in enumerate(asked)
+                if memory is not None and mode != "never"}  # fmt: skip
 
         def spread(found: list[Reading]) -> None:
             readings = [Reading() for _ in asked]
@@ -299,8 +302,7 @@ class Larimar:
                 readings[i] = reading
             then(readings)
 
-        items = [(asked[i][0], asked[i][1], asked[i][2] == "always") for i in used]
-        self._reading.add(job, items, [tokens[i] for i in used], spread)
+        self._reading.add(job, list(used.values()), [tokens[i] for i in used], spread)
 
     def _checked(self, prompts: Sequence[str], new: int = 0) -> list[int]:
         """The prompts' tokens. Raises PromptTooLong if one cannot fit the decoder's context."""

@@ -27,7 +27,7 @@ def capture(run: Run) -> Run:
     """`run` as a CUDA graph, or as it is where it cannot be captured. Its inputs stay in place."""
     if not torch.cuda.is_available():
         return run
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # what is allocated or tuned at a first call
         run()
@@ -62,7 +62,7 @@ class StaticForward(TransformerForward):
 
     def warm(self) -> None:
         """Captures the passes over short rows; longer ones are captured when they come."""
-        slots = []
+        slots: list[int] = []
         while len(slots) < self.slots and self.room(STEP):
             slots.append(self.open(STEP))
             self.extend([Part(slots[-1], 0, [self.decoder.end] * 2, False)])

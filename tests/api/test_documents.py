@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import httpx
 import pytest
 
 from service.engine.fake import FakeEngine
+from service.engine.protocol import Encoded, FactText
 from service.splitting import split
 from tests.api.calls import Tenant, error, ok
 from tests.api.running import Running, listening, settings
@@ -84,7 +86,7 @@ def test_a_broken_document_goes_on_where_it_stopped(valkey: str) -> None:
     class Failing(FakeEngine):
         encoded = 0
 
-        async def encode(self, facts, tenant):  # type: ignore[no-untyped-def]
+        async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
             self.encoded += len(facts)
             if self.encoded > 100:
                 raise RuntimeError("the device is on fire")
