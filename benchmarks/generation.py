@@ -1,7 +1,8 @@
 """What the engine costs, as ratios taken in one run: the service over HTTP beside transformers.
 
 `python -m benchmarks.generation [--peer PYTHON] [PART ...]` prints and writes
-benchmarks/results/generation.json; parts are speed, conditioned, first_token, overhead and writes.
+benchmarks/results/generation_<part>.json; parts are speed, conditioned, first_token, overhead and
+writes.
 The yardstick is transformers' own `generate()` in float32, in this process, on the prompts and
 lengths of the service's clients; the service is a process of its own with an embedded Valkey. No
 token ends a row on either side (endless_service.py). `--peer` names a Python that has
@@ -16,7 +17,6 @@ import itertools
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -260,23 +260,26 @@ def peer(model: LarimarModel, python: str) -> dict[str, Any]:
 PARTS = {part.__name__: part for part in (speed, conditioned, first_token, overhead, writes)}
 
 
-async def measure(parts: list[str], python: str | None) -> dict[str, Any]:
+async def measure(parts: list[str], python: str | None) -> None:
+    """Each part into a file of its own; the peer's figures stand beside ours of the same run."""
     model = LarimarModel.load(device="cpu")
-    results: dict[str, Any] = {"threads": torch.get_num_threads()}
-    if python:
-        results["llama.cpp"] = peer(model, python)
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, key):
         headers = {"Authorization": f"Bearer {key}"}
         async with Client(base_url=url, headers=headers, timeout=300) as client:
-            for n in range(TENANTS):
-                (await client.put(f"/v1/tenants/t{n}")).raise_for_status()
-                fact = {"prompt": CUES[n], "target": TARGETS[n]}
-                body = {"facts": [fact]}
-                (await client.post(f"/v1/tenants/t{n}/write", json=body)).raise_for_status()
+            await remember(client)
             for name in parts:
-                results[name] = await PARTS[name](model, client)
-                print(name, results[name], file=sys.stderr, flush=True)
-    return results
+                results = {"threads": torch.get_num_threads()} | await PARTS[name](model, client)
+                if name == "speed" and python:
+                    results["llama.cpp"] = peer(model, python)
+                write_results(f"generation_{name}", rounded(results))
+
+
+async def remember(client: Client) -> None:
+    """16 tenants with a fact each."""
+    for n in range(TENANTS):
+        (await client.put(f"/v1/tenants/t{n}")).raise_for_status()
+        body = {"facts": [{"prompt": CUES[n], "target": TARGETS[n]}]}
+        (await client.post(f"/v1/tenants/t{n}/write", json=body)).raise_for_status()
 
 
 def rounded(value: Any) -> Any:
@@ -287,11 +290,12 @@ def rounded(value: Any) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
+    parser.add_argument("parts", nargs="*", metavar="PART", default=list(PARTS))
     parser.add_argument("--peer", metavar="PYTHON")
     given = parser.parse_args()
-    results = asyncio.run(measure(given.parts or list(PARTS), given.peer))
-    write_results("generation", rounded(results))
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    asyncio.run(measure(given.parts, given.peer))
 
 
 if __name__ == "__main__":

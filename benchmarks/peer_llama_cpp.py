@@ -21,7 +21,6 @@ class Peer:
     """A context with a sequence for each prompt."""
 
     def __init__(self, path: str, sequences: int, threads: int) -> None:
-        llama_cpp.llama_log_set(llama_cpp.llama_log_callback(lambda *_: None), None)
         llama_cpp.llama_backend_init()
         model = llama_cpp.llama_model_load_from_file(
             path.encode(), llama_cpp.llama_model_default_params()
