@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -160,7 +160,6 @@ class Larimar:
     async def start(self) -> None:
         """Returns when every path has run once: the first request pays for none of it."""
         if not self._thread.is_alive():
-            self._batch.forward.warm()
             self._thread.start()
         await warm_up(self)
 
@@ -182,6 +181,8 @@ class Larimar:
     def _run(self) -> None:
         error: Exception = EngineStopped("the engine has stopped")
         try:
+            torch.set_num_threads(torch.get_num_threads())  # OpenMP keeps the number by thread
+            self._batch.forward.warm()
             while not self._intake.stopping:
                 self._turn()
         except Exception as failure:
@@ -217,8 +218,18 @@ class Larimar:
         except (FactTooLong, PromptTooLong) as refusal:
             job.fail(refusal)
 
+    def _answer(self, job: Job) -> Callable[[list[Any]], None]:
+        """Takes the results, once the job's part of the queue is free for the caller's next."""
+
+        def answer(results: list[Any]) -> None:
+            self._open.remove(job)
+            self._intake.release(job.tenant, job.size)
+            job.done.set_result(results)
+
+        return answer
+
     def _settle(self) -> None:
-        """What is answered, refused or given up leaves the queue's account."""
+        """What is refused or given up leaves the queue's account."""
         for job in [job for job in self._open if job.over]:
             self._open.remove(job)
             self._intake.release(job.tenant, job.size)
@@ -231,7 +242,7 @@ class Larimar:
         if long := [i for i, n in enumerate(tokens) if n > self.max_fact_tokens]:
             raise FactTooLong(long, self.max_fact_tokens)
         cues = [f.text if f.prompt is None else f.prompt for f in job.items]
-        self._encoding.add(job, list(zip(cues, texts, strict=True)), tokens, job.done.set_result)
+        self._encoding.add(job, list(zip(cues, texts, strict=True)), tokens, self._answer(job))
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
         cues = [cue for cue, _ in pairs]
@@ -243,7 +254,7 @@ class Larimar:
 
     def _begin_read(self, job: Job) -> None:
         tokens = self._checked([query for query, _, _ in job.items])
-        self._reading.add(job, job.items, tokens, job.done.set_result)
+        self._reading.add(job, job.items, tokens, self._answer(job))
 
     def _read(self, asked: Sequence[Asked]) -> list[Reading]:
         """Tenants stacked: one kernel call. Choices of one prompt are read once."""
@@ -265,7 +276,7 @@ class Larimar:
 
         def then(readings: list[Reading]) -> None:
             pairs = list(zip(job.items, readings, strict=True))
-            self._scoring.add(job, pairs, costs, job.done.set_result)
+            self._scoring.add(job, pairs, costs, self._answer(job))
 
         self._conditioned(job, [(p, memory, mode) for p in prompts], tokens, then)
 
@@ -331,12 +342,13 @@ class Larimar:
     def _advance(self) -> None:
         """Hands the new tokens on; rows that are finished, lost or cancelled leave."""
         for live in list(self._live):
-            if live.row.lost:
-                live.stream.put(OutOfMemory())
-            if live.job.given_up or live.row.lost or live.advance():
+            end = OutOfMemory() if live.row.lost else live.advance()
+            if end or live.job.given_up:
                 self._batch.leave(live.row)
                 self._live.remove(live)
                 self._intake.release(live.job.tenant, 1)
+            if end:  # last: the caller's next request finds the row free
+                live.stream.put(end)
 
     def _fail_all(self, error: Exception) -> None:
         """Nobody waits for a dead engine."""

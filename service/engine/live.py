@@ -48,10 +48,10 @@ class Live:
         self._unsent: deque[tuple[int, TokenLogprob]] = deque()  # with where its text begins
         self._told = 0  # tokens of the row that were looked at
 
-    def advance(self) -> bool:
-        """Hands on a new token's text, if there is one; True if the row is finished."""
+    def advance(self) -> Generated | None:
+        """Hands on a new token's text, if there is one; the end, if the row is finished."""
         if self._told == len(self.row.generated):
-            return False
+            return None
         self._told += 1
         token = self.row.generated[-1]
         ended = token in self._decoder.ends
@@ -65,9 +65,8 @@ class Live:
         shown = self._stops.add(piece, last=last)
         self._put(shown, last=last and not self._stops.hit)
         if last or self._stops.hit:
-            self._finish("stop" if ended or self._stops.hit else "length")
-            return True
-        return False
+            return self._end("stop" if ended or self._stops.hit else "length")
+        return None
 
     def _put(self, shown: str, *, last: bool) -> None:
         """A token's log-probability goes out with its text, so that neither shows a stop string."""
@@ -85,18 +84,16 @@ class Live:
         alternatives = tuple((name([other]), value) for other, value in top)
         return TokenLogprob(name([token]), logprob, alternatives)
 
-    def _finish(self, reason: Literal["stop", "length"]) -> None:
+    def _end(self, reason: Literal["stop", "length"]) -> Generated:
         reading = self.reading
         ids = tuple(i for i, w in zip(reading.ids, reading.weights, strict=True) if w > READ_WEIGHT)
-        self.stream.put(
-            Generated(
-                index=self.index,
-                text="".join(self._text),
-                in_scope=reading.in_scope,
-                confidence=reading.confidence,
-                fact_ids=ids if reading.in_scope else (),
-                finish_reason=reason,
-                prompt_tokens=len(self.row.prompt),
-                completion_tokens=len(self.row.generated),
-            )
+        return Generated(
+            index=self.index,
+            text="".join(self._text),
+            in_scope=reading.in_scope,
+            confidence=reading.confidence,
+            fact_ids=ids if reading.in_scope else (),
+            finish_reason=reason,
+            prompt_tokens=len(self.row.prompt),
+            completion_tokens=len(self.row.generated),
         )

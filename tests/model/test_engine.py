@@ -40,7 +40,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def engine(model: LarimarModel) -> AsyncIterator[Larimar]:
-    one = Larimar(model, rows=4, queue_size=16)
+    one = Larimar(model, rows=4, queue_size=128)
     await one.start()
     yield one
     await one.close()
@@ -133,7 +133,10 @@ async def test_refusals_name_what_is_too_long(engine: Larimar) -> None:
             await said(engine, GenerateItem(prompt, None, "never"))
 
 
-async def test_a_full_queue_refuses_and_goes_on(engine: Larimar) -> None:
+async def test_a_full_queue_refuses_and_goes_on(
+    engine: Larimar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._intake, "_limit", 16)
     slow = [GenerateItem(PROMPT, None, "never", Sampling(8))] * 12
     first = asyncio.create_task(said(engine, *slow))
     await asyncio.sleep(0)

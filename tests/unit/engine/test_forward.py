@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from tokenizers import Tokenizer, models
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from service.engine.forward import Forward, Part
-from service.engine.native.library import library
+from memory_store.compiled import Compiled
+from service.engine.forward import Forward, Part, forward_of
+from service.engine.native.library import STEP, library
 from service.engine.native.model import NativeForward, runs
 from service.engine.static import StaticForward
 from service.engine.transformer import TransformerForward
@@ -176,3 +178,23 @@ def test_bfloat16_stays_near(decoder: Decoder, adapted: bool) -> None:
     ours = logits(StaticForward(half, 2, 512), ids, adapted, [39, 1])
     assert ours.dtype == torch.float32
     assert (ours - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("missing", ["compiler", "instructions"])
+def test_without_native_code_transformers_decodes(
+    decoder: Decoder, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "step.c"
+    shutil.copy(STEP.source, source)
+    monkeypatch.setenv("LARIMAR_CACHE_DIR", str(tmp_path / "cache"))
+    if missing == "compiler":
+        monkeypatch.setenv("CC", "no-such-compiler")
+    else:
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+    monkeypatch.setattr("service.engine.native.library.STEP", Compiled(source))
+    library.cache_clear()
+    try:
+        assert library() is None
+        assert type(forward_of(decoder, 2, 512)) is TransformerForward
+    finally:
+        library.cache_clear()
