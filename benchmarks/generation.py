@@ -6,7 +6,7 @@ writes.
 The yardstick is transformers' own `generate()` in float32, in this process, on the prompts and
 lengths of the service's clients; the service is a process of its own with an embedded Valkey. No
 token ends a row on either side (endless_service.py). `--peer` names a Python that has
-llama-cpp-python.
+llama-cpp-python (scripts/peer installs one).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Live:
         self._stops = StopStrings(item.sampling.stop)
         self._text: list[str] = []
         self._decoded = self._shown = 0  # characters
-        self._unsent: deque[tuple[int, TokenLogprob]] = deque()  # with where its text begins
+        self._unsent: deque[tuple[int, int, TokenLogprob]] = deque()  # with its text's ends
         self._told = 0  # tokens of the row that were looked at
 
     def advance(self) -> Generated | None:
@@ -56,12 +56,12 @@ class Live:
         token = self.row.generated[-1]
         ended = token in self._decoder.ends
         last = ended or self._told >= self.row.limit
-        if self.row.logprobs:
-            self._unsent.append((self._decoded, self._logprob(token)))
         piece = "" if ended else self._tokens.add(token)
         if last:
             piece += self._tokens.flush()
-        self._decoded += len(piece)
+        begin, self._decoded = self._decoded, self._decoded + len(piece)
+        if self.row.logprobs:
+            self._unsent.append((begin, self._decoded, self._logprob(token)))
         shown = self._stops.add(piece, last=last)
         self._put(shown, last=last and not self._stops.hit)
         if last or self._stops.hit:
@@ -69,12 +69,13 @@ class Live:
         return None
 
     def _put(self, shown: str, *, last: bool) -> None:
-        """A token's log-probability goes out with its text, so that neither shows a stop string."""
+        """A token's log-probability goes out once its text has, so that neither shows a stop
+        string; a token that reaches into one is not told."""
         self._text.append(shown)
         self._shown += len(shown)
         logprobs = []
-        while self._unsent and (last or self._unsent[0][0] < self._shown):
-            logprobs.append(self._unsent.popleft()[1])
+        while self._unsent and (last or self._unsent[0][0] < self._shown >= self._unsent[0][1]):
+            logprobs.append(self._unsent.popleft()[2])
         if shown or logprobs:
             self.stream.put(Token(self.index, shown, tuple(logprobs)))
 

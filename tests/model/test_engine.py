@@ -76,12 +76,14 @@ async def test_requests_of_many_share_the_batch(engine: Larimar, memory: View) -
 
 
 async def test_a_stop_string_ends_a_row_and_is_not_shown(engine: Larimar) -> None:
-    item = GenerateItem("Count: one, two, three,", None, "never", Sampling(24, stop=(" five",)))
-    whole = await said(engine, GenerateItem(item.prompt, None, "never", Sampling(24)))
-    cut = await said(engine, item)
-    if " five" in whole[0].text:
-        assert cut[0].finish_reason == "stop"
-    assert cut[0].text == whole[0].text.split(" five")[0]
+    """A stop string that begins inside a token and ends in another."""
+    prompt = "Count: one, two, three,"
+    whole = (await said(engine, GenerateItem(prompt, None, "never", Sampling(24))))[0].text
+    stop = whole[len(whole) // 2 - 2 :][:7]
+    (cut,) = await said(engine, GenerateItem(prompt, None, "never", Sampling(24, stop=(stop,))))
+    assert cut.finish_reason == "stop"
+    assert cut.text == whole[: whole.index(stop)]
+    assert cut.completion_tokens < 24
 
 
 async def test_a_client_that_leaves_frees_its_row(engine: Larimar) -> None:
@@ -207,18 +209,19 @@ async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> N
     assert tokens >= 10
 
 
-async def test_log_probabilities_do_not_show_a_stop_string(engine: Larimar) -> None:
+@pytest.mark.parametrize("stop", [" five, six", "ive, s", "ive"])
+async def test_log_probabilities_do_not_show_a_stop_string(engine: Larimar, stop: str) -> None:
+    """A stop string of whole tokens, one that ends in a token, one inside a token."""
     prompt = "Count: one, two, three,"
     whole = (await said(engine, GenerateItem(prompt, None, "never", Sampling(12))))[0].text
-    stop = whole[len(whole) // 2 :][:4]
+    assert whole.startswith(" four, five, six")
     sampling = Sampling(12, stop=(stop,), logprobs=1)
     events = [e async for e in engine.generate([GenerateItem(prompt, None, "never", sampling)])]
-    tokens = [lp.token for e in events if isinstance(e, Token) for lp in e.logprobs]
+    told = [lp.token for e in events if isinstance(e, Token) for lp in e.logprobs]
     end = events[-1]
     assert isinstance(end, Generated)
     assert end.text == whole[: whole.index(stop)]
-    assert stop not in "".join(tokens)
-    assert "".join(tokens).startswith(end.text)
+    assert "".join(told) == " four,"
 
 
 async def test_memory_that_runs_out_costs_time_or_one_call(
