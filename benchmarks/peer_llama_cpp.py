@@ -60,7 +60,7 @@ class Peer:
 
 def main() -> None:
     request = json.load(sys.stdin)
-    prompts, count = request["prompts"], request["tokens"]
+    prompts, count = request["prompts"], int(request["tokens"])
     peer = Peer(sys.argv[1], len(prompts), request["threads"])
 
     def rate(prompts: list[list[int]]) -> float:
