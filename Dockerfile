@@ -5,7 +5,6 @@
 # CUDA wheels bring their libraries, so both images stand on the same small base: a GPU needs only
 # the driver, which the container runtime brings.
 ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
-ARG WEIGHTS=baked
 
 FROM ${BASE_IMAGE} AS python
 # Debian's stable release moves only for fixes, which an image should have: no versions pinned.
@@ -39,14 +38,13 @@ RUN pip install . \
  && python -P -m memory_store.scan \
  && python -P -m service.engine.native.library
 
-FROM build AS weights-baked
-RUN LARIMAR_CACHE_DIR=/opt/larimar/weights python -m service.model.weights
-
-FROM build AS weights-mounted
-RUN mkdir -p /opt/larimar/weights
-
-# hadolint ignore=DL3006
-FROM weights-${WEIGHTS} AS weights
+FROM build AS weights
+ARG WEIGHTS=baked
+RUN case "$WEIGHTS" in \
+      baked) LARIMAR_CACHE_DIR=/opt/larimar/weights python -m service.model.weights ;; \
+      mounted) mkdir -p /opt/larimar/weights ;; \
+      *) echo "WEIGHTS is baked or mounted, not $WEIGHTS" >&2; exit 1 ;; \
+    esac
 
 FROM python
 COPY --from=build /opt/larimar/venv /opt/larimar/venv

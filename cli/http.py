@@ -1,6 +1,7 @@
 """How the verbs reach a running service: address and key, and errors as one line.
 
-The key is `--key`, `LARIMAR_KEY`, or the file that the embedded start keeps on this machine.
+The key is `--key`, `LARIMAR_KEY`, or the first key of the service on this machine: in a container
+the verbs find it as the service does.
 """
 
 from __future__ import annotations
@@ -57,15 +58,26 @@ def _own_key() -> str:
     from service.settings import SettingsError, load
 
     try:
-        return load().admin_key_path.read_text(encoding="utf-8").strip()
+        settings = load()
+        if settings.admin_key is not None:
+            return settings.admin_key.get_secret_value()
+        file = settings.admin_key_file or settings.admin_key_path
+        return file.read_text(encoding="utf-8").strip()
     except (OSError, SettingsError):
         stop("no key: set LARIMAR_KEY or give --key")
 
 
-def _refusal(response: httpx.Response) -> str:
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error of a reply of 400 and more; made up where it is not this service's."""
     try:
-        error = response.json()["error"]
-        place = f" ({error['param']})" if error["param"] else ""
-        return f"{response.status_code} {error['code']}: {error['message']}{place}"
+        error: dict[str, Any] = response.json()["error"]
+        return {"code": error["code"], "message": error["message"], "param": None} | error
     except (ValueError, KeyError, TypeError):
-        return f"{response.status_code} from {response.request.url}: not a reply of this service"
+        message = f"{response.request.url} does not answer as this service does"
+        return {"code": "unexpected_reply", "message": message, "param": None}
+
+
+def _refusal(response: httpx.Response) -> str:
+    error = error_of(response)
+    place = f" ({error['param']})" if error["param"] else ""
+    return f"{response.status_code} {error['code']}: {error['message']}{place}"

@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "forget": "cli.facts:forget_app",
     "snapshot": "cli.snapshot:app",
     "tenants": "cli.tenants:app",
+    "reencode": "cli.reencode:app",
     "keys": "cli.keys:app",
     "verify-receipt": "cli.receipts:app",
     "config": "cli.config:app",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,17 +29,20 @@ from memory_store.errors import (
 from memory_store.paged import PagedView
 from memory_store.pages import K, Layout
 from memory_store.plan import Plan, cue_key
+from memory_store.reencode import Reencoder
 from memory_store.rows import check, identity, parse_record
 from memory_store.scripts import Client, Scripts, translated
 from memory_store.store import (
     Change,
     ChangeRequest,
     Document,
+    Encode,
     Fact,
     MemorySpec,
     Policy,
     ReadParams,
     Record,
+    Reencoded,
     RowResult,
     TenantInfo,
 )
@@ -91,6 +94,7 @@ class RedisStore:
         self._cache = ViewCache(client, scripts, layout, params, cache_bytes, max_stale_seconds)
         self._changes = Changes(scripts, layout, self._cache)
         self._documents = Documents(self._changes, scripts, spec)
+        self._reencoder = Reencoder(client, scripts, layout, params)
         self._transfer = Transfer(
             scripts, layout, params, self._cache, self._changes, self._documents
         )
@@ -200,6 +204,11 @@ class RedisStore:
     async def view(self, tenant: str) -> View:
         """As `memory`, but whole, however large: rows and latents can be looked at."""
         return await self._cache.whole(tenant)
+
+    def reencode(self, tenant: str, encode: Encode) -> AsyncGenerator[Reencoded, None]:
+        """Bring a tenant of another checkpoint under this one's, from its stored texts, while it
+        is read and written. Cut short, it is as it was. Raises as memory_store/reencode.py."""
+        return self._reencoder.run(tenant, encode)
 
     def export_snapshot(self, tenant: str) -> AsyncIterator[bytes]:
         """The tenant as one file (snapshot.py), all of one version, piece by piece.

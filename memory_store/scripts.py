@@ -33,6 +33,11 @@ Name = Literal[
     "begin",
     "fill",
     "swap",
+    "page",
+    "rows",
+    "fence",
+    "reencode",
+    "abandon",
 ]
 TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PLAIN, OOM = "#!lua\n", "#!lua flags=allow-oom\n"  # what frees memory must run without any
@@ -43,10 +48,12 @@ PARTS: Final[dict[Name, tuple[str, ...]]] = {
     "delete": (OOM, "epoch", "delete"),
     "begin": (OOM, "epoch", "begin"),
     "swap": (OOM, "epoch", "swap"),
+    "reencode": (OOM, "epoch", "reencode"),
+    "abandon": (OOM, "epoch", "abandon"),
 }
-CHANGING: Final = frozenset(
-    {"create", "delete", "write", "erase", "confirm", "begin", "fill", "swap"}
-)
+CHANGING: Final = frozenset(get_args(Name)) - {
+    "plan", "sync", "record", "records", "documents", "page", "fence",
+}  # fmt: skip
 Client = Redis | RedisCluster
 Arg = str | bytes | int | float
 

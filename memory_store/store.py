@@ -7,7 +7,7 @@ Redis, embedded or external. Vectors cross this border as float32 NumPy arrays.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -130,6 +130,17 @@ class TenantInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Reencoded:
+    """How far a re-encoding has come. "current": there was nothing to do."""
+
+    status: Literal["running", "reencoded", "current"]
+    done: int  # rows
+    rows: int
+    before: TenantInfo
+    after: TenantInfo  # as it is now
+
+
+@dataclass(frozen=True, slots=True)
 class Readout:
     """What Q queries read from one tenant. Row order of `ids`, `weights`, `cosines`: best first."""
 
@@ -139,6 +150,10 @@ class Readout:
     weights: tuple[Float32, ...]
     cosines: tuple[Float32, ...]  # address cosine of those rows
     suppressed: tuple[bool, ...]  # the row that takes most weight is a suppression
+
+
+# Address (d,) and latent (C,) of each record, under the store's checkpoint.
+Encode = Callable[[Sequence[Record]], Awaitable[Sequence[tuple[Float32, Float32]]]]
 
 
 class TenantMemory(Protocol):
@@ -200,6 +215,10 @@ class MemoryStore(Protocol):
     async def forget_document(self, tenant: str, id: str, request: ChangeRequest) -> Change: ...
     def export_snapshot(self, tenant: str) -> AsyncIterator[bytes]: ...
     async def import_snapshot(self, tenant: str, path: Path, request: ChangeRequest) -> Change: ...
+    def reencode(self, tenant: str, encode: Encode) -> AsyncGenerator[Reencoded, None]:
+        """Bring a tenant of another checkpoint under this store's, from its stored texts."""
+        ...
+
     def sweep(self, tenant: str) -> AsyncIterator[Change]:
         """Erase what has expired, through the erase script."""
         ...

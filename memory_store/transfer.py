@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,8 @@ from pathlib import Path
 from memory_store.cache import ViewCache
 from memory_store.changes import REMEMBER_CLIENT, REMEMBER_OWN, Changes
 from memory_store.documents import Documents
-from memory_store.errors import QuotaExceeded, TenantNotFound, VersionConflict
+from memory_store.errors import QuotaExceeded, VersionConflict
+from memory_store.filling import expect, new_epoch
 from memory_store.fixed import FixedState
 from memory_store.pages import K, Layout, Rows
 from memory_store.rows import pack, record_bytes
@@ -59,15 +59,17 @@ class Transfer:
         snapshot = await asyncio.to_thread(Snapshot, path, self._layout.spec)
         if snapshot.n > info.quota_facts:
             raise QuotaExceeded(f"the quota is {info.quota_facts} facts")
-        epoch = secrets.token_hex(8)
-        status, *_ = await self._scripts.run("begin", tenant, epoch, snapshot.n, K)
-        if status == b"missing":
-            raise TenantNotFound(tenant)
+        async with new_epoch(self._scripts, tenant, snapshot.n) as epoch:
+            return await self._import(tenant, snapshot, epoch, request)
+
+    async def _import(
+        self, tenant: str, snapshot: Snapshot, epoch: str, request: ChangeRequest
+    ) -> Change:
         state = FixedState.empty(self._layout.spec, self._params)
         stored = 0
         for batch in snapshot.batches():
             args, rows = await asyncio.to_thread(self._arguments, batch, epoch)
-            self._expect(await self._scripts.run("fill", tenant, *args), b"filled", tenant)
+            await expect(self._scripts, "fill", tenant, *args)
             stored += sum(len(arg) for arg in args[6::7] if isinstance(arg, bytes))
             if snapshot.policy == "fixed":
                 state = state.change(rows[:0], rows)
@@ -98,18 +100,12 @@ class Transfer:
     ) -> Change:
         expected = "" if request.expected_version is None else request.expected_version
         remember = REMEMBER_CLIENT if request.digest else REMEMBER_OWN
-        args: list[Arg] = [epoch, expected, request.id, request.digest, "[]", remember, K]
+        args: list[Arg] = [epoch, self._layout.spec.fingerprint, expected]
+        args += [request.id, request.digest, "[]", remember, K]
         args += [snapshot.n, stored + snapshot.n * self._layout.row_size, snapshot.policy]
         args += [snapshot.counts[kind] for kind in ("fact", "suppression", "chunk")]
         args.append(fixed)
         for document in snapshot.documents:
             args += [document.id, json.dumps(asdict(document))]
-        reply = await self._scripts.run("swap", tenant, *args)
-        self._expect(reply, b"swapped", tenant)
-        return Change(int(reply[1]), ())
-
-    def _expect(self, reply: list[bytes], status: bytes, tenant: str) -> None:
-        if reply[0] == b"missing":
-            raise TenantNotFound(tenant)
-        if reply[0] != status:
-            raise VersionConflict(f"tenant {tenant} changed while a snapshot came in")
+        _, version = await expect(self._scripts, "swap", tenant, *args)
+        return Change(int(version), ())

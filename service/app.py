@@ -34,6 +34,7 @@ from service.routes import (
     keys,
     memory,
     openai,
+    reencode,
     snapshot,
     tenants,
 )
@@ -59,6 +60,7 @@ ROUTERS = [
     openai.router,
     tenants.router,
     snapshot.router,
+    reencode.router,
     keys.router,
     audit.router,
     health.router,

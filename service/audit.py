@@ -31,6 +31,7 @@ Action = Literal[
     "snapshot.import",
     "tenant.put",
     "tenant.delete",
+    "tenant.reencode",
     "key.create",
     "key.rotate",
     "key.revoke",

@@ -8,6 +8,8 @@ ApiError
 ├── NoReceipts               no key to sign with is set
 ├── ModelNotFound            neither `default` nor `base`
 ├── InvalidField             a value that only the handler can judge; carries `param`
+├── OtherCheckpoint          the one asked for is not the one that this process has
+├── NotReencodable           stored facts that this checkpoint cannot hold, in `details`
 ├── FactRefused              the engine's FactTooLong, located in the request
 ├── PromptRefused            the engine's PromptTooLong, located in the request
 ├── BodyTooLarge
@@ -68,6 +70,12 @@ class ModelNotFound(ApiError): ...
 class InvalidField(ApiError): ...
 
 
+class OtherCheckpoint(ApiError): ...
+
+
+class NotReencodable(ApiError): ...
+
+
 class FactRefused(ApiError): ...
 
 
@@ -116,6 +124,12 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     NoReceipts: (404, "no_receipts", "this service signs no receipts"),
     ModelNotFound: (404, "model_not_found", "the models are `default` and `base`"),
     InvalidField: (422, "invalid_request", "the request is not valid"),
+    OtherCheckpoint: (409, "other_checkpoint", "this process has another checkpoint"),
+    NotReencodable: (
+        409,
+        "not_reencodable",
+        "facts that this checkpoint cannot hold; the tenant is as it was",
+    ),
     FactRefused: (422, "fact_too_long", "a fact is too long"),
     PromptRefused: (422, "prompt_too_long", "the prompt is too long"),
     BodyTooLarge: (413, "body_too_large", "the body is too large"),

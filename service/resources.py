@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio import RedisCluster
 
 from memory_store.embedded import EmbeddedValkey
-from memory_store.errors import StoreError, VersionConflict
+from memory_store.errors import CheckpointMismatch, StoreError, VersionConflict
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import MemoryStore
 from service.audit import Audit
@@ -160,7 +160,10 @@ class Service:
             log.warning("waiting for the store")
             await asyncio.sleep(RECONNECT_SECONDS)
         if self._embedded is not None:
-            await store.create_tenant(DEFAULT_TENANT)
+            try:
+                await store.create_tenant(DEFAULT_TENANT)
+            except CheckpointMismatch:  # a newer checkpoint on an older data folder
+                log.warning("memories of another checkpoint: run `larimar reencode`")
 
     async def started(self) -> None:
         """Returns when the start is over, well or not."""
@@ -189,12 +192,19 @@ async def sweep_for_ever(store: MemoryStore, audit: Audit, every: float = SWEEP_
     while True:
         await asyncio.sleep(every)
         try:
-            for tenant in await store.tenants():
+            tenants = await store.tenants()
+        except StoreError as exc:
+            log.warning("sweep", error=type(exc).__name__)
+            continue
+        for tenant in tenants:
+            try:
                 async for change in store.sweep(tenant):
                     ids = [row.id for row in change.results]
                     await audit.note("expire", tenant, ids, change.version - 1, change.version)
-        except StoreError as exc:  # away, or a tenant just erased: the next round will do
-            log.warning("sweep", error=type(exc).__name__)
+            except CheckpointMismatch:
+                pass  # a process of its own checkpoint sweeps it
+            except StoreError as exc:  # away, or just erased: the next round will do
+                log.warning("sweep", tenant=tenant, error=type(exc).__name__)
 
 
 def _load_engine(settings: Settings) -> Engine:

@@ -60,12 +60,35 @@ class TenantReply(Reply):
     quota: QuotaOut
     counts: Counts
     bytes: int
+    checkpoint: Annotated[str, Field(description="Fingerprint of the one that wrote the memory.")]
     created_at: Seconds
 
 
 class SnapshotReply(Reply):
     version: Version
     facts: Annotated[int, Field(description="Rows of every kind.")]
+
+
+class ReencodeRequest(Body):
+    checkpoint: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Fingerprint of the wanted checkpoint: a process with another one refuses.",
+        ),
+    ]
+
+
+class ReencodeReply(Reply):
+    status: Annotated[
+        Literal["running", "reencoded", "current"],
+        Field(description="`current`: the memory was under this checkpoint already."),
+    ]
+    done: Annotated[int, Field(description="Rows brought over.")]
+    rows: int
+    version: Version
+    checkpoint: Annotated[str, Field(description="That the memory is under now.")]
 
 
 class TenantsReply(Reply):
@@ -128,3 +151,4 @@ class ReadyReply(Reply):
     status: Literal["ready"]
     store: Annotated[Literal["up", "down"], Field(description="Reported, not required.")]
     model: str
+    checkpoint: Annotated[str, Field(description="Fingerprint of the one that is loaded.")]

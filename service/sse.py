@@ -11,10 +11,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.sse import format_sse_event
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from service.errors import envelope, problem_of
@@ -22,6 +23,7 @@ from service.lifecycle import Lifecycle
 from service.middleware import log_failure, service_of
 from service.waiting import answer
 
+Reply = TypeVar("Reply", bound=BaseModel)
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 # For a route's `responses`: it may also stream. (OpenAPI 3.2, 4.14.4)
@@ -72,6 +74,23 @@ async def event_stream(
                 yield on_error(envelope(problem, request.state.request_id))
 
     return StreamingResponse(body(), media_type="text/event-stream", headers=HEADERS)
+
+
+async def last_of(work: AsyncGenerator[Reply, None]) -> Reply:
+    """How long work ended, for those who do not want to see its progress."""
+    async with aclosing(work):
+        async for state in work:
+            last = state
+    return last
+
+
+async def progress_of(work: AsyncGenerator[Reply, None]) -> AsyncGenerator[bytes, None]:
+    """Long work as events: `progress` as it comes, `done` with the last state."""
+    async with aclosing(work):
+        async for state in work:
+            last = state
+            yield event(state.model_dump_json(), "progress")
+    yield event(last.model_dump_json(), "done")
 
 
 async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:

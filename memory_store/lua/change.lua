@@ -21,13 +21,15 @@ local header = take()
 local row_size, k, log_length = tonumber(take()), tonumber(take()), tonumber(take())
 local document_id, document, fixed = take(), take(), take()
 
-local stored = redis.call('HMGET', meta, 'epoch', 'version', 'change', 'fingerprint')
+local stored = redis.call('HMGET', meta, 'epoch', 'version', 'change', 'fingerprint', 'fence')
 if not stored[1] then return { 'missing' } end
 if stored[1] ~= epoch or stored[4] ~= fingerprint then return { 'conflict' } end
 local prefix = string.sub(meta, 1, -5) .. epoch .. ':'
 local before = redis.call('HGET', prefix .. 'idem', change)
 if before then return { 'replayed', before } end
-if stored[2] ~= version then return { 'conflict' } end
+local now = tonumber(redis.call('TIME')[1])
+local fenced = stored[5] and now < tonumber(stored[5])
+if fenced or stored[2] ~= version then return { 'conflict' } end
 
 local touched, bytes = {}, 0
 local function page_of(slot) return math.floor(slot / k) end
@@ -75,7 +77,6 @@ elseif document ~= '' then
 end
 
 if fixed ~= '' then redis.call('SET', prefix .. 'fixed', fixed) end
-local now = tonumber(redis.call('TIME')[1])
 redis.call('HSET', meta, 'version', version + 1, 'change', change, 'slots', slots, 'stamp', stamp)
 redis.call('HINCRBY', meta, 'bytes', bytes)
 for kind, n in pairs(growth) do redis.call('HINCRBY', meta, kind, n) end

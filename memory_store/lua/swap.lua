@@ -1,14 +1,14 @@
 -- Make a filled epoch the tenant's, in one step, and let the old one go.
--- KEYS: meta. ARGV: epoch, expected version or '', change id, digest, outcome, seconds to remember
--- it, slots of a page, slots, bytes, policy, counts of facts, suppressions and chunks,
+-- KEYS: meta. ARGV: epoch, fingerprint of its rows, expected version or '', change id, digest,
+-- outcome, seconds to remember it, slots of a page, slots, bytes, policy, counts of facts, suppressions and chunks,
 -- state of policy fixed, {document id, document}...
 -- Replies 'swapped', version | 'conflict' | 'missing'
 local meta = KEYS[1]
-local epoch, expected, change, digest, outcome, remember, k, slots, bytes, policy,
-  facts, suppressions, chunks, fixed = unpack(ARGV, 1, 14)
-local stored = redis.call('HMGET', meta, 'epoch', 'version', 'slots', 'filling')
+local epoch, fingerprint, expected, change, digest, outcome, remember, k, slots, bytes, policy,
+  facts, suppressions, chunks, fixed = unpack(ARGV, 1, 15)
+local stored = redis.call('HMGET', meta, 'epoch', 'version', 'slots', 'filling', 'fingerprint')
 if not stored[1] then return { 'missing' } end
-if stored[4] ~= epoch then return { 'conflict' } end
+if stored[4] ~= epoch or stored[5] ~= fingerprint then return { 'conflict' } end
 if expected ~= '' and expected ~= stored[2] then return { 'conflict' } end
 
 local root = string.sub(meta, 1, -5)
@@ -18,7 +18,7 @@ for _, name in ipairs({ 'idem', 'idem:at' }) do  -- a resend finds its outcome a
 end
 unlink_epoch(old, stored[3], tonumber(k))
 if fixed ~= '' then redis.call('SET', new .. 'fixed', fixed) end
-for at = 15, #ARGV, 2 do redis.call('HSET', new .. 'docs', ARGV[at], ARGV[at + 1]) end
+for at = 16, #ARGV, 2 do redis.call('HSET', new .. 'docs', ARGV[at], ARGV[at + 1]) end
 local version = stored[2] + 1
 redis.call('HSET', new .. 'idem', change, digest .. ' ' .. version .. ' ' .. outcome)
 redis.call('ZADD', new .. 'idem:at', redis.call('TIME')[1] + remember, change)

@@ -45,25 +45,25 @@ NOTHING = ReadResult(False, 0.0, "", ())
 CONTEXT = 1024  # words of prompt and answer together
 
 
-def address(text: str) -> Float32:
+def address(text: str, turn: int = 0) -> Float32:
     """(d,) unit sum of the words' vectors; case and punctuation do not count."""
     words = "".join(c if c.isalnum() else " " for c in text.casefold()).split() or [text]
     total = np.zeros(ADDRESS, np.float64)
     for word in words:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
         total += np.random.default_rng(seed).standard_normal(ADDRESS)
-    return (total / np.linalg.norm(total)).astype(np.float32)
+    return np.roll(total / np.linalg.norm(total), turn).astype(np.float32)
 
 
-def pack(text: str) -> Float32:
+def pack(text: str, turn: int = 0) -> Float32:
     """(C,) the text's bytes as signs; what follows the end is all -1, the byte 0."""
     data = np.frombuffer(text.encode().ljust(BYTES, b"\0"), np.uint8)
-    return np.unpackbits(data).astype(np.float32) * 2 - 1
+    return np.roll(np.unpackbits(data).astype(np.float32) * 2 - 1, turn)
 
 
-def unpack(latent: Float32) -> str:
+def unpack(latent: Float32, turn: int = 0) -> str:
     """The text that a latent (C,) carries: right while noise is below half of a sign."""
-    data = np.packbits(latent > 0).tobytes()
+    data = np.packbits(np.roll(latent, -turn) > 0).tobytes()
     return data.split(b"\0")[0].decode(errors="replace")
 
 
@@ -74,15 +74,20 @@ def base_answer(prompt: str) -> str:
 
 
 class FakeEngine:
-    """An `Engine` without a model. `rows` bounds its queue; `delay` is its time a token."""
+    """An `Engine` without a model. `rows` bounds its queue; `delay` is its time a token.
 
-    def __init__(self, *, rows: int = 256, delay: float = 0.0) -> None:
+    Engines of another `checkpoint` turn all vectors: they cannot read each other's rows.
+    """
+
+    def __init__(self, *, rows: int = 256, delay: float = 0.0, checkpoint: int = 1) -> None:
         self._rows, self._delay, self._running = rows, delay, 0
+        self._checkpoint, self._turn = checkpoint, 97 * (checkpoint - 1)
         self._alive = True
+        self.bytes = BYTES  # of a fact, at most
 
     @property
     def spec(self) -> MemorySpec:
-        return MemorySpec(ADDRESS, LATENT, "fake-1")
+        return MemorySpec(ADDRESS, LATENT, f"fake-{self._checkpoint}")
 
     @property
     def model_id(self) -> str:
@@ -90,7 +95,7 @@ class FakeEngine:
 
     @property
     def max_fact_tokens(self) -> int:
-        return BYTES
+        return self.bytes
 
     @property
     def alive(self) -> bool:
@@ -109,20 +114,21 @@ class FakeEngine:
         texts = [fact.text or f"{fact.prompt}{SEPARATOR}{fact.target}" for fact in facts]
         long = await self.too_long(texts)
         if long:
-            raise FactTooLong(long, BYTES)
+            raise FactTooLong(long, self.bytes)
         cues = [fact.prompt or fact.text or "" for fact in facts]
         return [
-            Encoded(cue, address(cue), pack(text)) for cue, text in zip(cues, texts, strict=True)
+            Encoded(cue, address(cue, self._turn), pack(text, self._turn))
+            for cue, text in zip(cues, texts, strict=True)
         ]
 
     async def too_long(self, texts: Sequence[str]) -> list[int]:
-        return [i for i, text in enumerate(texts) if len(text.encode()) > BYTES]
+        return [i for i, text in enumerate(texts) if len(text.encode()) > self.bytes]
 
     async def read(self, memory: TenantMemory, queries: Sequence[str]) -> list[ReadResult]:
         for i, query in enumerate(queries):
             _check_length(i, query, 0)
-        readout = memory.read(np.stack([address(query) for query in queries]))
-        return [_read(readout, row)[0] for row in range(len(queries))]
+        readout = memory.read(np.stack([address(query, self._turn) for query in queries]))
+        return [_read(readout, row, self._turn)[0] for row in range(len(queries))]
 
     async def generate(self, items: Sequence[GenerateItem]) -> AsyncIterator[Token | Generated]:
         self._check()
@@ -139,7 +145,7 @@ class FakeEngine:
             self._running -= len(items)
 
     async def _row(self, index: int, item: GenerateItem) -> AsyncIterator[Token | Generated]:
-        found, said = _gate(item.memory, item.query or item.prompt, item.mode)
+        found, said = _gate(item.memory, item.query or item.prompt, item.mode, self._turn)
         answer = said or base_answer(item.prompt)
         if item.sampling.temperature > 0:
             answer += f" {random.Random(item.sampling.seed).randrange(1000)}"
@@ -167,7 +173,7 @@ class FakeEngine:
         scored = []
         for i, item in enumerate(items):
             _check_length(i, item.prompt, 0)
-            found, said = _gate(memory, item.prompt, mode)
+            found, said = _gate(memory, item.prompt, mode, self._turn)
             answer = (said or base_answer(item.prompt)).split()
             targets = tuple(_score(target, answer) for target in item.targets)
             scored.append(Scored(found.in_scope, targets))
@@ -191,18 +197,20 @@ class FakeEngine:
             raise EngineStopped()
 
 
-def _gate(memory: TenantMemory | None, query: str, mode: MemoryMode) -> tuple[ReadResult, str]:
+def _gate(
+    memory: TenantMemory | None, query: str, mode: MemoryMode, turn: int
+) -> tuple[ReadResult, str]:
     """What was found, and what the memory makes the answer: "" leaves it to the base."""
     if memory is None or mode == "never":
         return NOTHING, ""
-    found, said = _read(memory.read(address(query)[None]), 0)
+    found, said = _read(memory.read(address(query, turn)[None]), 0, turn)
     return found, said if found.in_scope or mode == "always" else ""
 
 
-def _read(readout: Readout, row: int) -> tuple[ReadResult, str]:
+def _read(readout: Readout, row: int, turn: int) -> tuple[ReadResult, str]:
     """One query's result, and the answer that its latent carries: the target, or the text."""
     cosine = float(readout.cosines[row][0]) if len(readout.cosines[row]) else 0.0
-    carried = unpack(readout.latent[row])
+    carried = unpack(readout.latent[row], turn)
     matches = tuple(
         Match(id, float(weight))
         for id, weight in zip(readout.ids[row], readout.weights[row], strict=True)

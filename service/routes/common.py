@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -13,11 +14,12 @@ from pydantic import BaseModel
 
 from memory_store.store import ChangeRequest, Fact, MemoryStore, TenantInfo, TenantMemory
 from service.auth import allow
-from service.engine.protocol import Engine
+from service.engine.protocol import Encoded, Engine, FactText, QueueFull
 from service.middleware import service_of
 from service.resources import Service
 from service.validation import StrictRoute
 
+PATIENCE_SECONDS = 0.2  # before a full queue is asked again
 _bearer = HTTPBearer(auto_error=False, scheme_name="key", description="`lrm_<id>_<secret>`")
 
 
@@ -77,6 +79,15 @@ async def current_memory(service: Service, tenant: str) -> TenantMemory:
     if memory.stale:
         service.metrics.stale_reads.inc()
     return memory
+
+
+async def encode_patiently(model: Engine, texts: Sequence[FactText], tenant: str) -> list[Encoded]:
+    """As `model.encode`; waits where the engine's queue is full, for others come first."""
+    while True:
+        try:
+            return await model.encode(texts, tenant)
+        except QueueFull:
+            await asyncio.sleep(PATIENCE_SECONDS)
 
 
 async def check_room(service: Service, tenant: str, facts: Sequence[Fact]) -> TenantInfo:

@@ -6,12 +6,10 @@ same text is sent again under the same id.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,7 +18,7 @@ from starlette.responses import StreamingResponse
 
 from memory_store.errors import DocumentConflict, DocumentNotFound
 from memory_store.store import ChangeRequest, Document, Fact
-from service.engine.protocol import Engine, FactText, QueueFull
+from service.engine.protocol import Engine, FactText
 from service.resources import Service
 from service.routes.common import (
     IdempotencyKey,
@@ -30,6 +28,7 @@ from service.routes.common import (
     Writer,
     change_request,
     check_room,
+    encode_patiently,
     protected,
 )
 from service.routes.forget import account_for
@@ -43,13 +42,12 @@ from service.schemas import (
     ForgetRequest,
 )
 from service.splitting import split
-from service.sse import STREAM, event, event_stream
+from service.sse import STREAM, event_stream, last_of, progress_of
 from service.waiting import answer
 
 router = protected("documents", "/v1/tenants/{tenant}/documents")
 DocumentPath = Annotated[str, Path(pattern=ID_PATTERN, description="The document's id.")]
 BATCH = 64  # chunks a change: a stream's progress moves, and a generation gets in between
-PATIENCE_SECONDS = 0.2  # before a full queue is asked again
 
 
 @router.post("", response_model=DocumentReply, responses=STREAM)
@@ -64,8 +62,8 @@ async def post_document(
     """Store a long text. As server-sent events: `progress`, then `done`, or `error`."""
     work = Ingestion(service, model, tenant, body).run()
     if "text/event-stream" in accept:
-        return await event_stream(request, _stream(work))
-    return await answer(request, _last(work))
+        return await event_stream(request, progress_of(work))
+    return await answer(request, last_of(work))
 
 
 @router.get("")
@@ -142,33 +140,12 @@ class Ingestion:
         return stored
 
     async def _encode(self, chunks: Sequence[str]) -> list[Fact]:
-        """Facts of chunks; waits where the engine's queue is full, for others come first."""
-        while True:
-            try:
-                texts = [FactText(text=chunk) for chunk in chunks]
-                encoded = await self.model.encode(texts, self.tenant)
-            except QueueFull:
-                await asyncio.sleep(PATIENCE_SECONDS)
-                continue
-            return [
-                Fact(cue=code.cue, address=code.address, latent=code.latent, text=chunk)
-                for chunk, code in zip(chunks, encoded, strict=True)
-            ]
-
-
-async def _last(work: AsyncGenerator[DocumentReply, None]) -> DocumentReply:
-    async with aclosing(work):
-        async for state in work:
-            last = state
-    return last
-
-
-async def _stream(work: AsyncGenerator[DocumentReply, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(work):
-        async for state in work:
-            last = state
-            yield event(state.model_dump_json(), "progress")
-    yield event(last.model_dump_json(), "done")
+        texts = [FactText(text=chunk) for chunk in chunks]
+        encoded = await encode_patiently(self.model, texts, self.tenant)
+        return [
+            Fact(cue=code.cue, address=code.address, latent=code.latent, text=chunk)
+            for chunk, code in zip(chunks, encoded, strict=True)
+        ]
 
 
 def _reply(document: Document, version: int) -> DocumentReply:

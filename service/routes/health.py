@@ -35,7 +35,10 @@ async def readyz(service: Running) -> ReadyReply:
         raise service.lifecycle.ended()
     reachable = await service.store.ping()
     return ReadyReply(
-        status="ready", store="up" if reachable else "down", model=service.engine.model_id
+        status="ready",
+        store="up" if reachable else "down",
+        model=service.engine.model_id,
+        checkpoint=service.engine.spec.fingerprint,
     )
 
 

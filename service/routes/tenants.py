@@ -89,5 +89,6 @@ def _tenant(info: TenantInfo, limits: TenantLimits) -> TenantReply:
         quota=QuotaOut(facts=info.quota_facts, **asdict(limits)),
         counts=Counts(facts=info.facts, suppressions=info.suppressions, chunks=info.chunks),
         bytes=info.bytes,
+        checkpoint=info.fingerprint,
         created_at=info.created_at,
     )

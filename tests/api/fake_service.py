@@ -1,10 +1,12 @@
 """`larimar serve` as a process, with the fake engine: `python -m tests.api.fake_service DELAY`.
 
-DELAY is the engine's seconds a token. SIGUSR1 kills the engine as a crash of its thread would.
+DELAY is the engine's seconds a token; FAKE_CHECKPOINT numbers its checkpoint. SIGUSR1
+kills the engine as a crash of its thread would.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -18,7 +20,7 @@ app = typer.Typer()
 
 @app.command()
 def serve(delay: float) -> None:
-    engine = FakeEngine(delay=delay)
+    engine = FakeEngine(delay=delay, checkpoint=int(os.environ.get("FAKE_CHECKPOINT", "1")))
     signal.signal(signal.SIGUSR1, lambda *_: engine.kill())
     run(engine)
 

@@ -54,7 +54,7 @@ def test_the_dockerfile_is_clean() -> None:
 
 
 def test_the_shell_scripts_are_clean() -> None:
-    succeeds(bin("shellcheck"), "docker/entrypoint.sh", "scripts/promtool")
+    succeeds(bin("shellcheck"), "docker/entrypoint.sh", "scripts/image", "scripts/promtool")
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield valkey
 
 
-@contextmanager
-def deployed(release: Release, guarded: Guarded, folder: Path) -> Iterator[Process]:
-    """The chart's container, as far as a process is one: mounts lie under `folder`."""
+def mounted(release: Release, guarded: Guarded, folder: Path) -> dict[str, str]:
+    """The container's variables; what a kubelet would mount at /etc/larimar is in `folder`."""
     secrets = {
         ("redis", "redis-url"): guarded.url,
         ("rel-larimar-metrics", "token"): METRICS_TOKEN,
@@ -60,7 +59,13 @@ def deployed(release: Release, guarded: Guarded, folder: Path) -> Iterator[Proce
     for name, content in mounts.items():
         (folder / name).parent.mkdir()
         (folder / name).write_bytes(content)
-    found = environment(release, secrets)
+    return environment(release, secrets)
+
+
+@contextmanager
+def deployed(release: Release, guarded: Guarded, folder: Path) -> Iterator[Process]:
+    """The chart's container, as far as a process is one."""
+    found = mounted(release, guarded, folder)
     del found["LARIMAR_PORT"]  # a free one instead
     moved = {name: value.replace("/etc/larimar", str(folder)) for name, value in found.items()}
     with process(folder, 0.0, **moved) as one:
