@@ -139,7 +139,9 @@ def test_autoscalers_own_the_number_of_replicas() -> None:
 )
 def test_the_startup_probe_waits_for_the_load(budget: int, period: int, threshold: int) -> None:
     times = {"loadTimeoutSeconds": budget, "probes": {"startup": {"periodSeconds": period}}}
-    assert render(CPU | times).container["startupProbe"]["failureThreshold"] == threshold
+    release = render(CPU | times)
+    assert release.container["startupProbe"]["failureThreshold"] == threshold
+    assert release.one("Deployment")["spec"]["progressDeadlineSeconds"] > budget
 
 
 @pytest.mark.parametrize(("sleep", "delay", "timeout"), [(0, 5, 30), (10, 0, 600), (0, 0.5, 1.25)])
