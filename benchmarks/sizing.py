@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory_facts import made
-from benchmarks.memory_proofs import write_results
+from benchmarks.report import write_results
 from memory_store.embedded import EmbeddedValkey
 from memory_store.pages import Layout
 from memory_store.redis_store import RedisStore, connect

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,7 @@ from service.model.weights import encoder_path
 from tests.api.calls import Tenant, error, ok
 from tests.api.running import ADMIN_KEY, listening, settings
 
-FACTS = [
+FACTS: list[dict[str, Any]] = [
     {"prompt": "The owner of the billing service is", "target": "Priya Nakamura", "id": "owner"},
     {"text": "The spare key is under the blue flowerpot."},
     {"prompt": "The deploy window opens at", "target": "06:45", "ttl_seconds": 1000},
