@@ -45,6 +45,7 @@ async def store_bytes() -> dict[str, Any]:
         async def logged() -> int:
             return int((await redis.info("persistence"))["aof_current_size"])
 
+        await redis.config_set("auto-aof-rewrite-percentage", 0)  # which would shrink it
         await fill(store, "first", BATCH)  # what everything needs once
         memory, log = await held(), await logged()
         await fill(store, "many", FACTS)

@@ -11,8 +11,8 @@ is what it was.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -35,8 +35,8 @@ from memory_store.store import (
 )
 
 BATCH: Final = 64  # rows encoded at once
-FENCE_SECONDS: Final = 2  # that changes wait at most for the last step of an attempt
-ATTEMPTS: Final = 20  # at the last step
+FENCE_SECONDS: Final = 2  # that changes wait at most for one batch of the last ones
+ATTEMPTS: Final = 20  # batches behind a fence
 SLOTS_TO_REPLAY: Final = 4096
 
 Slots = dict[int, tuple[np.void, bytes | None]]  # slot → row under the old layout, record
@@ -44,18 +44,23 @@ Slots = dict[int, tuple[np.void, bytes | None]]  # slot → row under the old la
 
 @dataclass
 class Source:
-    """The tenant as it was last looked at: how its rows lie, and how many pages there are."""
+    """The tenant as it was last looked at: how its rows lie, and what is still to be done."""
 
     info: TenantInfo
     layout: Layout
     slots: int
     pages_read: int = 0
+    todo: Slots = field(default_factory=dict)  # read, and not yet brought over as they are now
 
     @classmethod
     def of(cls, tenant: str, reply: list[Any]) -> Source:
         info, meta = parse_meta(tenant, reply)
         spec = MemorySpec(int(meta["d"]), int(meta["c"]), info.fingerprint)
         return cls(info, Layout(spec), int(meta["slots"]))
+
+    @property
+    def unread(self) -> bool:
+        return self.pages_read * K < self.slots
 
     @property
     def rows(self) -> int:
@@ -85,34 +90,36 @@ class Reencoder:
             yield Reencoded("current", source.rows, source.rows, before, before)
             return
         async with new_epoch(self._scripts, tenant, source.slots) as epoch:
-            async for done in self._fill(source, epoch, encode):
+            done = 0
+            while source.unread or len(source.todo) > BATCH:
+                done += await self._step(source, epoch, encode)
                 yield Reencoded("running", min(done, source.rows), source.rows, before, source.info)
             after = await self._finish(source, epoch, encode)
         yield Reencoded("reencoded", source.rows, source.rows, before, after)
 
-    async def _fill(self, source: Source, epoch: str, encode: Encode) -> AsyncIterator[int]:
-        """Bring over all rows that have not come or have moved; yields how many have come."""
-        todo = await self._moved(source)
-        done = 0
-        while todo or source.pages_read * K < source.slots:
-            if not todo:
-                todo = await self._page(source)
-            batch = {slot: todo.pop(slot) for slot in list(islice(todo, BATCH))}
+    async def _step(self, source: Source, epoch: str, encode: Encode) -> int:
+        """Bring a batch over, and look what has moved meanwhile; the size of the batch.
+
+        Pages are read although something has moved: there may always be a writer.
+        """
+        if source.unread and len(source.todo) < BATCH:
+            source.todo |= await self._page(source)
+        batch = {slot: source.todo.pop(slot) for slot in list(islice(source.todo, BATCH))}
+        if batch:
             await self._put(source, epoch, batch, encode)
-            todo |= await self._moved(source)
-            done += len(batch)
-            yield done
+        source.todo |= await self._moved(source)
+        return len(batch)
 
     async def _finish(self, source: Source, epoch: str, encode: Encode) -> TenantInfo:
         """Follow the last changes behind a fence, and swap; the tenant after."""
-        spec, tenant = self._layout.spec, source.info.name
+        tenant, fingerprint = source.info.name, self._layout.spec.fingerprint
         for _ in range(ATTEMPTS):
             await expect(self._scripts, "fence", tenant, epoch, FENCE_SECONDS)
-            async for _ in self._fill(source, epoch, encode):
-                pass
+            await self._step(source, epoch, encode)
+            if source.todo or source.unread:
+                continue
             status, *version = await self._swap(source, epoch)
             if status == b"swapped":
-                fingerprint = spec.fingerprint
                 return replace(
                     source.info, epoch=epoch, version=int(version[0]), fingerprint=fingerprint
                 )

@@ -41,10 +41,13 @@ def test_every_variable_is_a_setting(name: str) -> None:
         assert names(job["spec"]["template"]["spec"]["containers"][0]["env"]) <= KNOWN
 
 
-def test_the_cache_folder_is_one_that_the_weights_know() -> None:
+def test_the_cache_folder_is_one_that_the_weights_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from service.model import weights
 
-    assert '"LARIMAR_CACHE_DIR"' in Path(weights.__file__).read_text("utf-8")
+    monkeypatch.setenv("LARIMAR_CACHE_DIR", str(tmp_path))
+    assert weights.cache_dir() == tmp_path
     [wait] = example("full").pod["initContainers"]
     folder = example("full").one("ConfigMap")["data"]["LARIMAR_CACHE_DIR"]
     parts = {weights.DEFAULT_DECODER, weights.DEFAULT_ENCODER}
