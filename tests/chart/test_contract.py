@@ -44,10 +44,11 @@ def test_every_variable_is_a_setting(name: str) -> None:
 def test_the_cache_folder_is_one_that_the_weights_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from memory_store.compiled import cache_dir
     from service.model import weights
 
     monkeypatch.setenv("LARIMAR_CACHE_DIR", str(tmp_path))
-    assert weights.cache_dir() == tmp_path
+    assert cache_dir() == tmp_path
     [wait] = example("full").pod["initContainers"]
     folder = example("full").one("ConfigMap")["data"]["LARIMAR_CACHE_DIR"]
     parts = {weights.DEFAULT_DECODER, weights.DEFAULT_ENCODER}
