@@ -5,4 +5,4 @@ demo:   ; scripts/demo
 test:   ; scripts/test
 check:  ; scripts/check
 format: ; .venv/bin/ruff check --fix . ; .venv/bin/ruff format .
-proof:  ; .venv/bin/python -m benchmarks.memory_proofs
+proof:  ; .venv/bin/python -m benchmarks.memory_proofs && .venv/bin/python -m benchmarks.load_proof

@@ -51,7 +51,9 @@ def demo(
     console = Console(highlight=False)
     try:
         settings = load(port=port, data_dir=data_dir)
-        listen(settings).close()  # a taken port is found here, not by talking to a stranger
+        listen(
+            settings.host, settings.port
+        ).close()  # a taken port is found here, not by talking to a stranger
         key = admin_key(settings)
     except SettingsError as exc:
         stop(str(exc))

@@ -42,29 +42,31 @@ def run(engine: Engine | None = None, **overrides: object) -> None:
     try:
         settings = load(**overrides)
         logs.configure(settings)
-        sock = listen(settings)
+        sock = listen(settings.host, settings.port)
+        socks = [sock]
+        if settings.metrics_port is not None:
+            socks.append(listen(settings.host, settings.metrics_port))
         from service import server  # PyTorch, seconds: only once all else is well
 
         ready = partial(announce, settings, sock.getsockname()[1])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            well = runner.run(server.serve(settings, sock, ready, engine))
+            well = runner.run(server.serve(settings, socks, ready, engine))
     except (SettingsError, StoreError) as exc:
         stop(str(exc))
     if not well:
         raise typer.Exit(1)
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """The bound socket. A port that is taken ends the command with one line."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((settings.host, settings.port))
+        sock.bind((host, port))
     except OSError as exc:
         sock.close()
-        place = f"{settings.host}:{settings.port}"
-        stop(f"cannot listen on {place} ({exc.strerror}): choose another with --port")
+        stop(f"cannot listen on {host}:{port} ({exc.strerror}): choose another with --port")
     return sock
 
 

@@ -30,7 +30,7 @@ from memory_store.scripts import (
     record_key,
     translated,
 )
-from memory_store.store import ReadParams, TenantInfo
+from memory_store.store import CacheStats, ReadParams, TenantInfo
 from memory_store.view import CachedPage, View, page_bytes
 
 PAGES_AT_ONCE: Final = 8
@@ -63,6 +63,7 @@ class ViewCache:
         self._cache_bytes, self._max_stale = cache_bytes, max_stale_seconds
         self._views: OrderedDict[str, Cached] = OrderedDict()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.stats = CacheStats()
         self._ask_again = 0.0  # Redis was away: until then it is not asked
 
     async def view(self, tenant: str, *, whole: bool = False) -> View | PagedView:
@@ -108,6 +109,7 @@ class ViewCache:
     def drop(self, tenant: str) -> None:
         self._views.pop(tenant, None)
         self._locks.pop(tenant, None)
+        self._weigh()
 
     async def snapshot(self, tenant: str) -> tuple[View, dict[int, bytes]]:
         """The view and the records by slot, both at one version.
@@ -149,9 +151,11 @@ class ViewCache:
         if info.fingerprint != layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
         if reply[1] == b"whole" and info.policy == "grow":
+            self.stats.loads += 1
             parsed = tuple(self._parse(info.epoch, 0, reply[2]))
             return View(info, layout.spec, self._params, parsed), True
         if view is None or reply[1] in (b"whole", b"reload"):
+            self.stats.loads += 1
             pages = -(-int(meta["slots"]) // K)
             if not whole and pages * page_bytes(layout) > self._cache_bytes:
                 return await self._paged(info, pages), True
@@ -160,6 +164,9 @@ class ViewCache:
             if records is not None:
                 _follow(records, reply[2][::2], reply[4])
             view = self._replay(view, info, reply[2], reply[3])
+            self.stats.replays += 1
+        else:
+            self.stats.hits += 1
         return replace(view, info=info), True
 
     async def _ask(self, tenant: str, known: TenantInfo | None, with_records: bool) -> list[Any]:
@@ -225,10 +232,14 @@ class ViewCache:
     def _keep(self, tenant: str, cached: Cached) -> None:
         self._views[tenant] = cached
         self._views.move_to_end(tenant)
-        held = sum(each.view.nbytes for each in self._views.values())
-        while held > self._cache_bytes:
-            _, gone = self._views.popitem(last=False)
-            held -= gone.view.nbytes
+        while self._weigh() > self._cache_bytes:
+            self._views.popitem(last=False)
+            self.stats.evictions += 1
+
+    def _weigh(self) -> int:
+        self.stats.tenants = len(self._views)
+        self.stats.bytes = sum(each.view.nbytes for each in self._views.values())
+        return self.stats.bytes
 
 
 def _follow(records: dict[int, bytes], slots: list[bytes], moved: list[bytes | None]) -> None:

@@ -33,6 +33,7 @@ from memory_store.reencode import Reencoder
 from memory_store.rows import check, identity, parse_record
 from memory_store.scripts import Client, Scripts, translated
 from memory_store.store import (
+    CacheStats,
     Change,
     ChangeRequest,
     Document,
@@ -98,6 +99,10 @@ class RedisStore:
         self._transfer = Transfer(
             scripts, layout, params, self._cache, self._changes, self._documents
         )
+
+    @property
+    def cache_stats(self) -> CacheStats:
+        return self._cache.stats
 
     async def create_tenant(
         self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None

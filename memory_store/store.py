@@ -113,6 +113,18 @@ class Document:
         return "complete" if self.chunks_done == self.chunks else "partial"
 
 
+@dataclass(slots=True)
+class CacheStats:
+    """What the cache of views has done since the start, and what it holds."""
+
+    hits: int = 0  # views that were current
+    replays: int = 0  # views that were behind, and followed the log
+    loads: int = 0  # views that had to be fetched whole
+    evictions: int = 0  # views that left for want of room
+    tenants: int = 0
+    bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class TenantInfo:
     name: str
@@ -171,6 +183,8 @@ class TenantMemory(Protocol):
 class MemoryStore(Protocol):
     """Persistence of all tenants. Raises the errors of memory_store/errors.py."""
 
+    @property
+    def cache_stats(self) -> CacheStats: ...
     async def create_tenant(
         self, tenant: str, *, policy: Policy | None = None, quota_facts: int | None = None
     ) -> tuple[TenantInfo, bool]:

@@ -1,7 +1,7 @@
 """The application: what surrounds every request, and the routes.
 
-request → RequestId → SecurityHeaders → Observe → Errors → Admission → BodyLimit
-        → Authenticate → route (allow(scope) → strict body → engine, store) → reply
+request → RequestId → SecurityHeaders → Observe → Errors → MetricsPort → Admission
+        → BodyLimit → Authenticate → route (allow(scope) → strict body → engine, store) → reply
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ MIDDLEWARE = [
     Middleware(middleware.SecurityHeaders),
     Middleware(middleware.Observe),
     Middleware(middleware.Errors),
+    Middleware(middleware.MetricsPort),
     Middleware(middleware.Admission),
     Middleware(middleware.BodyLimit),
     Middleware(middleware.Authenticate),
@@ -93,6 +94,7 @@ def create_app(
         summary="Edit what a language model knows, while it runs.",
         version=__version__,
         lifespan=lifespan,
+        telemetry=service.tracing.telemetry(),
         middleware=MIDDLEWARE,
         responses=ERRORS,
         docs_url=None,

@@ -8,10 +8,11 @@ missing scope or tenant before it is known whether the tenant exists.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -24,6 +25,7 @@ from service.errors import Forbidden, TenantRequired, Unauthenticated
 from service.keystore import KeyStore, digest_of, key_id, new_key
 from service.middleware import service_of
 from service.settings import MIN_ADMIN_KEY, Settings, SettingsError
+from service.tracing import annotate
 
 Scope = Literal["read", "generate", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -36,19 +38,26 @@ TenantPath = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. `tenants` None is every tenant."""
+    """A caller. `tenants` None is every tenant, `expires_at` None is never."""
 
     id: str
     tenants: tuple[str, ...] | None
     scopes: frozenset[str]
+    expires_at: float | None = None
 
     def may_see(self, tenant: str) -> bool:
         return self.tenants is None or tenant in self.tenants
 
-    def covers(self, tenants: tuple[str, ...] | None, scopes: frozenset[str]) -> bool:
-        """True if this principal holds all that a key with these rights would."""
+    def covers(
+        self,
+        tenants: tuple[str, ...] | None,
+        scopes: Collection[str],
+        expires_at: float | None,
+    ) -> bool:
+        """True if this principal holds all that a key with these rights would, for as long."""
         inside = self.tenants is None or (tenants is not None and set(tenants) <= set(self.tenants))
-        return inside and scopes <= self.scopes
+        outlived = self.expires_at is None or (expires_at or math.inf) <= self.expires_at
+        return inside and outlived and self.scopes.issuperset(scopes)
 
     def require(self, scope: Scope, tenant: str | None = None) -> None:
         if scope not in self.scopes:
@@ -81,7 +90,7 @@ class Authenticator:
         if record.expires_at is not None and record.expires_at <= time.time():
             raise Unauthenticated()
         await self._keys.touch(record.id)
-        return Principal(record.id, record.tenants, frozenset(record.scopes))
+        return Principal(record.id, record.tenants, frozenset(record.scopes), record.expires_at)
 
 
 def _bearer(authorization: str | None) -> str:
@@ -103,7 +112,7 @@ def allow(scope: Scope) -> Callable[..., Awaitable[str]]:
     """A dependency: the path's tenant, once the caller may use it in this way."""
 
     async def check(request: Request, tenant: TenantPath) -> str:
-        structlog.contextvars.bind_contextvars(tenant=tenant)
+        _about(tenant)
         principal(request).require(scope, tenant)
         await _admit(request, scope, tenant)
         return tenant
@@ -124,12 +133,18 @@ def allow_from_header(scope: Scope) -> Callable[..., Awaitable[str]]:
                 caller.require(scope)
                 raise TenantRequired(param="X-Larimar-Tenant")
             x_larimar_tenant = caller.tenants[0]
-        structlog.contextvars.bind_contextvars(tenant=x_larimar_tenant)
+        _about(x_larimar_tenant)
         caller.require(scope, x_larimar_tenant)
         await _admit(request, scope, x_larimar_tenant)
         return x_larimar_tenant
 
     return check
+
+
+def _about(tenant: str) -> None:
+    """Logs and traces name the tenant; metrics never do."""
+    structlog.contextvars.bind_contextvars(tenant=tenant)
+    annotate(tenant=tenant)
 
 
 async def _admit(request: Request, scope: Scope, tenant: str) -> None:

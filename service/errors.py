@@ -12,6 +12,7 @@ ApiError
 ├── NotReencodable           stored facts that this checkpoint cannot hold, in `details`
 ├── FactRefused              the engine's FactTooLong, located in the request
 ├── PromptRefused            the engine's PromptTooLong, located in the request
+├── NoSuchPath               nothing is served there
 ├── BodyTooLarge
 ├── UnsupportedMediaType
 ├── RateLimited              over the tenant's rate; carries `retry_after`
@@ -82,6 +83,9 @@ class FactRefused(ApiError): ...
 class PromptRefused(ApiError): ...
 
 
+class NoSuchPath(ApiError): ...
+
+
 class BodyTooLarge(ApiError): ...
 
 
@@ -132,6 +136,7 @@ TABLE: dict[type[Exception], tuple[int, str, str]] = {
     ),
     FactRefused: (422, "fact_too_long", "a fact is too long"),
     PromptRefused: (422, "prompt_too_long", "the prompt is too long"),
+    NoSuchPath: (404, "not_found", "Not Found"),
     BodyTooLarge: (413, "body_too_large", "the body is too large"),
     UnsupportedMediaType: (415, "unsupported_media_type", "send Content-Type: application/json"),
     RateLimited: (429, "rate_limited", "too many requests"),

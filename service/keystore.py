@@ -8,6 +8,7 @@ seen lately go on for `max_stale` seconds.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -25,6 +26,7 @@ from service.errors import KeyNotFound
 KEYS = "larimar:keys"  # hash: id → record; tenants' keys all begin with `larimar:{`
 USED = "larimar:keys:used"  # hash: id → time of last use
 FRESH_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5  # with a Redis that hangs, where the key is known already
 # A key that is revoked while it is rotated stays revoked.
 REPLACE = """
 if redis.call('hexists', KEYS[1], ARGV[1]) == 0 then return false end
@@ -131,11 +133,12 @@ class KeyStore:
         if cached and now - cached[1] < FRESH_SECONDS:
             return cached[0]
         try:
-            record = await self._fetch(id)
-        except StoreUnavailable:
+            patience = PATIENCE_SECONDS if cached else None
+            record = await asyncio.wait_for(self._fetch(id), patience)
+        except (StoreUnavailable, TimeoutError):
             if cached and now - cached[1] < self._max_stale:
                 return cached[0]
-            raise
+            raise StoreUnavailable() from None
         self._remember(id, record, now)
         return record
 

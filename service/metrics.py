@@ -6,12 +6,18 @@ bounded by the number of routes.
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Iterator
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
+from memory_store.store import CacheStats, MemoryStore
 from service.engine.protocol import Engine
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -78,12 +84,22 @@ class Metrics:
             ["state"],
             registry=r,
         )
+        self.tasks = Gauge("larimar_event_loop_tasks", "Tasks of the event loop.", registry=r)
+        self.device_bytes = Gauge(
+            "larimar_device_memory_bytes", "Memory held on the GPU; 0 without one.", registry=r
+        )
+        self.device_bytes.set_function(_device_bytes)
+        self.cache = CacheCollector()
+        r.register(self.cache)
         self.stale_reads = Counter(
             "larimar_stale_reads", "Replies from a cache while the store was away.", registry=r
         )
 
-    def follow(self, engine: Engine) -> None:
-        """Show the engine's workload, as it is whenever the metrics are read."""
+    def follow(self, engine: Engine, store: MemoryStore) -> None:
+        """Show how engine, store and this loop are, whenever the metrics are read."""
+        self.cache.stats = store.cache_stats
+        loop = asyncio.get_running_loop()
+        self.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         for state in ("pending", "decoding", "waiting"):
             self.workload.labels(state).set_function(partial(_items, engine, state))
 
@@ -91,6 +107,30 @@ class Metrics:
         """One decision of the scope gate."""
         self.scope.labels("true" if in_scope else "false").inc()
         self.confidence.observe(confidence)
+
+
+class CacheCollector(Collector):
+    """What the store's cache of memories counts by itself."""
+
+    def __init__(self) -> None:
+        self.stats = CacheStats()
+
+    def collect(self) -> Iterator[Metric]:
+        prefix, stats = "larimar_memory", self.stats
+        for name, about, value in [
+            ("hits", "Views of a memory that were current.", stats.hits),
+            ("replays", "Views that were behind and followed the log.", stats.replays),
+            ("misses", "Views that were fetched whole.", stats.loads),
+            ("evictions", "Views that left for want of room.", stats.evictions),
+        ]:
+            yield CounterMetricFamily(f"{prefix}_cache_{name}", about, value)
+        yield GaugeMetricFamily(f"{prefix}_resident_bytes", "Bytes of views held.", stats.bytes)
+        yield GaugeMetricFamily(f"{prefix}_resident_tenants", "Tenants held.", stats.tenants)
+
+
+def _device_bytes() -> float:
+    torch = sys.modules.get("torch")  # never imported for this
+    return float(torch.cuda.memory_allocated()) if torch and torch.cuda.is_initialized() else 0.0
 
 
 def _items(engine: Engine, state: str) -> float:

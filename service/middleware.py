@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, Problem, envelope, problem_of
+from service.errors import BodyTooLarge, NoSuchPath, Problem, envelope, problem_of
+from service.tracing import annotate
 
 if TYPE_CHECKING:
     from service.resources import Service
@@ -56,6 +57,7 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        annotate(request_id=request_id)
 
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -170,6 +172,21 @@ def note_rejection(service: Service, problem: Problem) -> None:
         service.metrics.rejections.labels(problem.code).inc()
 
 
+class MetricsPort:
+    """With LARIMAR_METRICS_PORT, metrics are there and nowhere else, and nothing else is there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            own = service_of(scope).settings.metrics_port
+            is_there = scope["server"] is not None and scope["server"][1] == own
+            if own is not None and is_there != (scope["path"] == "/metrics"):
+                raise NoSuchPath()
+        await self.app(scope, receive, send)
+
+
 class Admission:
     """Lets nothing in while starting or late in draining, and counts what is in progress."""
 
@@ -236,4 +253,5 @@ class Authenticate:
             caller = await service_of(scope).authenticate(authorization)
             scope["state"]["principal"] = caller
             structlog.contextvars.bind_contextvars(key_id=caller.id)
+            annotate(key_id=caller.id)
         await self.app(scope, receive, send)

@@ -30,6 +30,7 @@ from service.limits import Limits
 from service.metrics import Metrics
 from service.receipts import signer
 from service.settings import Settings
+from service.tracing import Tracing
 
 log = structlog.get_logger()
 DEFAULT_TENANT = "default"
@@ -46,6 +47,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.tracing = Tracing(settings)
         self.lifecycle = Lifecycle()
         self._engine, self._store = engine, store
         self._embedded: EmbeddedValkey | None = None
@@ -84,7 +86,8 @@ class Service:
         """Time and count one call of the store."""
         started = time.perf_counter()
         try:
-            yield
+            with self.tracing.span(f"store.{op}"):
+                yield
         except StoreError as exc:
             self.metrics.store_errors.labels(op).inc()
             if isinstance(exc, VersionConflict):
@@ -100,7 +103,8 @@ class Service:
         settings = self.settings
         first_key = admin_key(settings)
         if first_key is None:
-            log.warning("authentication is off: everyone may do everything")
+            # At the one level that no setting can silence.
+            log.critical("authentication is off: everyone may do everything")
         url = await self._redis_url()
         self.redis = RedisCluster.from_url(url) if settings.redis_cluster else connect(url)
         self.limits = Limits(self.redis, settings)
@@ -122,7 +126,6 @@ class Service:
             if self._engine is None:
                 self._engine = await in_daemon(partial(_load_engine, self.settings))
             await self._engine.start()
-            self.metrics.follow(self._engine)
             if self._store is None:
                 self._store = RedisStore(
                     self.redis,
@@ -132,6 +135,7 @@ class Service:
                     replicas=self.settings.replicas,
                     default_quota=self.settings.quota_facts,
                 )
+            self.metrics.follow(self._engine, self._store)
             await self._reach_store(self._store)
             self.lifecycle.to("ready")
             log.info("ready", model=self._engine.model_id)
@@ -185,6 +189,7 @@ class Service:
             await self.redis.aclose()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
+        await asyncio.to_thread(self.tracing.close)
 
 
 async def sweep_for_ever(store: MemoryStore, audit: Audit, every: float = SWEEP_SECONDS) -> None:

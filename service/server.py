@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from service.app import create_app
+from service.connection import Connection
 from service.engine.protocol import Engine
 from service.lifecycle import Lifecycle
 from service.settings import Settings
@@ -62,7 +63,7 @@ class Server(uvicorn.Server):
 
 async def serve(
     settings: Settings,
-    sock: socket.socket,
+    socks: list[socket.socket],
     on_ready: Callable[[], None],
     engine: Engine | None = None,
 ) -> bool:
@@ -71,6 +72,8 @@ async def serve(
     service = app.state.service
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",  # there are none: an upgrade is answered as the plain request that it is
         lifespan="off",  # ours surrounds the server, so that its errors arrive here
         log_config=None,
         access_log=False,
@@ -92,7 +95,7 @@ async def serve(
     async with app.router.lifespan_context(app):
         following = asyncio.create_task(follow())
         try:
-            await server.serve(sockets=[sock])
+            await server.serve(sockets=socks)
         finally:
             following.cancel()
             await asyncio.wait([following])

@@ -8,8 +8,10 @@ on. Secrets are `SecretStr`, so that neither a log nor `larimar config` shows th
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +25,11 @@ from pydantic_settings import (
 )
 
 MIN_ADMIN_KEY = 16  # characters; fewer could be guessed
+# What is read elsewhere: here, by weights.py and by the command line.
+OTHER_VARIABLES = {
+    *("LARIMAR_CONFIG_FILE", "LARIMAR_SECRETS_DIR", "LARIMAR_CACHE_DIR"),
+    *("LARIMAR_URL", "LARIMAR_KEY", "LARIMAR_TENANT"),
+}
 
 
 class SettingsError(Exception):
@@ -102,6 +109,9 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     """Bearer token that `/metrics` asks for; without one it is open."""
 
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port that serves `/metrics`, and nothing else, instead of the main one."""
+
     # Limits
     body_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
     """Longest body of a request; a longer one is refused with 413."""
@@ -138,6 +148,8 @@ class Settings(BaseSettings):
     """Least level that is logged."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal, else `json`."""
+    otlp_endpoint: str | None = None
+    """Collector to send traces to, by OTLP over HTTP: `http://collector:4318`."""
     log_content: bool = False
     """Let logs hold texts of requests. For debugging only."""
 
@@ -174,12 +186,22 @@ class Settings(BaseSettings):
 def load(**overrides: object) -> Settings:
     """Settings from environment and overrides (None is "not given"); raises SettingsError."""
     given = {name: value for name, value in overrides.items() if value is not None}
+    _check_names(os.environ)
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except tomllib.TOMLDecodeError as exc:
         raise SettingsError(f"LARIMAR_CONFIG_FILE is not TOML: {exc}") from None
     except ValidationError as exc:
         raise SettingsError("; ".join(map(_line, exc.errors(include_input=False)))) from None
+
+
+def _check_names(given: Iterable[str]) -> None:
+    """A misspelt variable would be ignored in silence, and with it what someone relies on."""
+    known = {f"LARIMAR_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    for name in sorted(given):
+        if name.upper().startswith("LARIMAR_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            raise SettingsError(f"{name} is no setting" + (f": {near[0]}?" if near else ""))
 
 
 def _there(path: str) -> Path:

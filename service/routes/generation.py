@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
@@ -105,22 +106,35 @@ async def observed(
     """
     await service.limits.admit_tokens(tenant)
     started, first = time.perf_counter(), True
+    span = service.tracing.begin("generate")
+    unfinished: Counter[int] = Counter()  # row → pieces of text so far, about a token each
     try:
         async for item in events:
             if first:
                 service.metrics.ttft.observe(time.perf_counter() - started)
+                span.add_event("first text")
                 first = False
             if isinstance(item, Generated):
+                del unfinished[item.index]
                 service.metrics.decided(item.in_scope, item.confidence)
                 service.metrics.tokens.labels("prompt").inc(item.prompt_tokens)
-                service.metrics.tokens.labels("completion").inc(item.completion_tokens)
-                await service.limits.spend(tenant, item.completion_tokens)
+                await _spend(service, tenant, item.completion_tokens)
+            else:
+                unfinished[item.index] += 1
             yield item
     except PromptTooLong as exc:
         raise PromptRefused(str(exc), param=param.format(exc.index // each)) from None
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
+        # Who hangs up before the end has used them all the same.
+        await _spend(service, tenant, unfinished.total())
+        span.end()
+
+
+async def _spend(service: Service, tenant: str, tokens: int) -> None:
+    service.metrics.tokens.labels("completion").inc(tokens)
+    await service.limits.spend(tenant, tokens)
 
 
 async def collect(events: AsyncGenerator[Token | Generated, None], rows: int) -> list[Generated]:

@@ -1,6 +1,7 @@
 """Make, list, rotate and revoke keys.
 
-A key may hand on only what it holds itself, and sees only keys that hold no more than it does.
+A key may hand on only what it holds itself, for no longer than it lives, and sees only keys that
+hold no more than it does.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ async def create_key(request: Request, body: KeyRequest, service: Running) -> Ne
     """A new key, shown this once."""
     tenants = None if body.tenants == "*" else tuple(sorted(set(body.tenants)))
     scopes = tuple(sorted(set(body.scopes)))
-    if not _admin(request).covers(tenants, frozenset(scopes)):
-        raise Forbidden("a key can hand on only what it holds itself")
+    if not _admin(request).covers(tenants, scopes, body.expires_at):
+        raise Forbidden("a key can hand on only what it holds itself, and for no longer")
     record, key = await service.keys.create(tenants, scopes, body.expires_at)
     await service.audit.note("key.create", ids=[record.id])
     return NewKeyReply(**_fields(record), key=key)
@@ -71,7 +72,7 @@ async def _found(request: Request, service: Running, id: str) -> KeyRecord:
 
 
 def _visible(caller: Principal, record: KeyRecord) -> bool:
-    return caller.covers(record.tenants, frozenset(record.scopes))
+    return caller.covers(record.tenants, record.scopes, record.expires_at)
 
 
 def _fields(record: KeyRecord) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import uvicorn
 
 from service import logs
 from service.app import create_app
+from service.connection import Connection
 from service.engine.protocol import Engine
 from service.resources import Service
 from service.settings import Settings
@@ -47,7 +48,9 @@ def listening(
     """The service behind a free port; ready, unless told otherwise."""
     logs.configure(settings)
     app = create_app(settings, engine=engine)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=Connection, log_config=None, access_log=False)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

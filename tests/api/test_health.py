@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
@@ -22,6 +23,18 @@ def test_a_started_service_is_alive_and_ready(running: Running) -> None:
     with running.client(None) as anyone:
         assert ok(anyone.get("/livez")) == {"status": "alive"}
         assert ok(anyone.get("/readyz"))["store"] == "up"
+
+
+def test_a_store_that_hangs_fails_no_probe(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang() -> bool:
+        await asyncio.sleep(3600)
+        return True
+
+    monkeypatch.setattr(running.service.store, "ping", hang)
+    with running.client(None) as anyone:
+        assert ok(anyone.get("/readyz"))["store"] == "down"
 
 
 class Loading(FakeEngine):
@@ -97,18 +110,59 @@ LABELS = {
     "larimar_write_conflicts": set(),
     "larimar_engine_items": {"state"},
     "larimar_stale_reads": set(),
+    "larimar_event_loop_tasks": set(),
+    "larimar_device_memory_bytes": set(),
+    "larimar_memory_cache_hits": set(),
+    "larimar_memory_cache_replays": set(),
+    "larimar_memory_cache_misses": set(),
+    "larimar_memory_cache_evictions": set(),
+    "larimar_memory_resident_bytes": set(),
+    "larimar_memory_resident_tenants": set(),
 }
 
 
-def test_metrics_carry_exactly_their_labels(running: Running) -> None:
+def test_metrics_carry_exactly_their_labels(running: Running, tenant: Tenant) -> None:
+    tenant.write(FACT)
+    tenant.text(CAPITAL)
+    metrics = running.service.metrics
+    declared = {
+        metric._name: set(metric._labelnames)  # of those without a series too
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
     found: dict[str, set[str]] = {}
-    for family in running.service.metrics.registry.collect():
+    for family in metrics.registry.collect():
         if family.name.startswith("larimar_"):
-            labels = {name for sample in family.samples for name in sample.labels}
-            found[family.name] = labels - {"le"}
-    assert set(found) == set(LABELS)
-    for name, labels in found.items():
-        assert labels in (LABELS[name], set()), name  # none where nothing was counted yet
+            shown = {name for sample in family.samples for name in sample.labels} - {"le"}
+            found[family.name] = declared.get(family.name, shown)
+            assert shown in (set(), found[family.name]), family.name
+    assert found == LABELS
+
+
+def test_the_cache_of_memories_is_counted(running: Running, tenant: Tenant) -> None:
+    def cache() -> dict[str, float]:
+        series = {
+            sample.name.removeprefix("larimar_memory_"): sample.value
+            for family in running.service.metrics.cache.collect()
+            for sample in family.samples
+        }
+        return {name: value for name, value in series.items() if not name.startswith("_")}
+
+    before = cache()
+    tenant.text(CAPITAL)
+    loaded = cache()
+    assert loaded["cache_misses_total"] == before["cache_misses_total"] + 1
+    tenant.text(CAPITAL)
+    current = cache()
+    assert current["cache_hits_total"] > loaded["cache_hits_total"]
+    assert current["cache_misses_total"] == loaded["cache_misses_total"]
+    tenant.write(FACT)
+    tenant.text(CAPITAL)
+    after = cache()
+    assert after["cache_replays_total"] > before["cache_replays_total"]
+    assert after["resident_bytes"] > before["resident_bytes"]
+    assert after["resident_tenants"] >= 1
+    assert after["cache_evictions_total"] == 0
 
 
 def test_metrics_can_be_behind_a_token(valkey: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.processes import Process, free_port, process, until
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
-from tests.api.processes import Process, process, until
 from tests.api.test_generation import events
 
 PATH = "/v1/tenants/default/generate"
@@ -55,10 +55,24 @@ def test_a_taken_port_and_a_taken_folder_are_one_line_each(tmp_path: Path) -> No
         assert (status, len(err.splitlines())) == (1, 1), err
 
 
+def test_switched_off_keys_are_logged_at_every_start(tmp_path: Path) -> None:
+    for _ in range(2):
+        with process(tmp_path, LARIMAR_AUTH="off", LARIMAR_LOG_LEVEL="critical") as one:
+            assert httpx.get(f"{one.url}/v1/tenants").status_code == 200
+            one.popen.terminate()
+            _, out, err = one.end()
+        assert "authentication is off" in err
+        assert "Authentication is off" in out
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("LARIMAR_PORT", "no"),
+        ("LARIMAR_QUEUE", "5"),
+        ("LARIMAR_REDIS_URL", "localhost:6379"),
+        ("LARIMAR_DATA_DIR", "/dev/null/larimar"),
+        ("LARIMAR_RECEIPT_KEY_FILE", "/etc/hostname"),
         ("LARIMAR_DURABILITY", "sometimes"),
         ("LARIMAR_EMBEDDED", "false"),
         ("LARIMAR_ADMIN_KEY", "short"),
@@ -93,6 +107,16 @@ def test_a_drain_admits_then_refuses_then_ends(tmp_path: Path) -> None:
             assert list(received)[-1][0] == "done"  # what ran is finished
         status, _, err = one.end()
     assert status == 0, err
+
+
+def test_metrics_can_have_a_port_of_their_own(tmp_path: Path) -> None:
+    port = free_port()
+    with process(tmp_path, LARIMAR_METRICS_PORT=str(port)) as one, one.client() as client:
+        there = f"http://127.0.0.1:{port}"
+        assert "larimar_requests_total" in httpx.get(f"{there}/metrics").text
+        error(client.get("/metrics"), 404, "not_found")
+        for path in ("/readyz", "/v1/tenants", "/docs", "/openapi.json"):
+            error(httpx.get(there + path, headers=client.headers), 404, "not_found")
 
 
 def test_what_outlasts_the_drain_is_cut_with_an_error(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.api.processes import ROOT, free_port
+from benchmarks.processes import ROOT, free_port
 
 ASSETS = ROOT / "docs/assets"
 FLAGS = [
@@ -64,7 +64,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Served]:
     real = pytestconfig.getoption("--engine") == "real"
-    command = ["-m", "cli.main", "serve"] if real else ["-m", "tests.api.fake_service", "0.01"]
+    command = ["-m", "cli.main", "serve"] if real else ["-m", "benchmarks.fake_service", "0.01"]
     with _serving(command, tmp_path_factory.mktemp("console")) as one:
         yield one
 

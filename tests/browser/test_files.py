@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.processes import ROOT
+from benchmarks.processes import ROOT
 from tests.browser.conftest import Served
 
 FILES = sorted((ROOT / "service/console").iterdir(), key=lambda path: path.name)

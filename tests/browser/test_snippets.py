@@ -9,7 +9,7 @@ import sys
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.api.processes import ROOT
+from benchmarks.processes import ROOT
 from tests.browser.conftest import Served
 
 PROMPT = 'It\'s called "Halcyon" in'

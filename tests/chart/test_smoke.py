@@ -17,8 +17,8 @@ import httpx
 import pytest
 from redis.exceptions import RedisError
 
+from benchmarks.processes import Process, process
 from memory_store.redis_store import connect
-from tests.api.processes import Process, process
 from tests.chart.rendering import ROOT, Release, environment, render
 from tests.chart.tls import Guarded, guarded_valkey
 
@@ -91,7 +91,7 @@ def test_it_runs_against_valkey_with_tls_and_password_and_drains(
         assert httpx.get(f"{one.url}/metrics", headers=token).status_code == 200
         one.popen.send_signal(signal.SIGTERM)
         grace = release.pod["terminationGracePeriodSeconds"]
-        one.popen.communicate(timeout=grace)  # after it a kubelet kills
+        one.popen.wait(timeout=grace)  # after it a kubelet kills
         assert one.popen.returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""`larimar serve` as a process, with the fake engine: `python -m tests.api.fake_service DELAY`.
+"""`larimar serve` as a process, with the fake engine: `python -m benchmarks.fake_service DELAY`.
 
 DELAY is the engine's seconds a token; FAKE_CHECKPOINT numbers its checkpoint. SIGUSR1
 kills the engine as a crash of its thread would.

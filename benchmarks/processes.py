@@ -1,4 +1,4 @@
-"""Real processes of the service, with their own ports and data folders."""
+"""Real processes of the service, with their own ports and data folders: for proofs and tests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SECONDS = 180  # patience, not a claim: the machine may be busy
 
 
@@ -24,10 +26,15 @@ def free_port() -> int:
 
 
 class Process:
-    """One `larimar serve` with the fake engine. Its data folder makes it embedded."""
+    """One `larimar serve`. Its data folder makes it embedded, unless `environment` names a Redis.
 
-    def __init__(self, data_dir: Path, delay: float = 0.0, **environment: str) -> None:
-        self.data_dir, self.port = data_dir, free_port()
+    `delay` is the fake engine's seconds a token; None is the real model. What it writes goes to
+    files: a pipe that nobody reads would stop it.
+    """
+
+    def __init__(self, data_dir: Path, delay: float | None = 0.0, **environment: str) -> None:
+        port = environment.get("LARIMAR_PORT", "")
+        self.data_dir, self.port = data_dir, int(port) if port.isdigit() else free_port()
         settings = {
             "LARIMAR_PORT": str(self.port),
             "LARIMAR_DATA_DIR": str(data_dir),
@@ -35,13 +42,17 @@ class Process:
             "LARIMAR_DRAIN_DELAY": "0",
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LARIMAR_")}
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.api.fake_service", str(delay)],
+        command = ["cli.main", "serve"]
+        if delay is not None:
+            command = ["benchmarks.fake_service", str(delay)]
+        self._out, self._err = (tempfile.TemporaryFile() for _ in "oe")  # noqa: SIM115
+        self._written: tuple[str, str] | None = None
+        self.popen = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", *command],
             cwd=ROOT,
             env=kept | settings | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=self._out,
+            stderr=self._err,
         )
 
     @property
@@ -54,7 +65,7 @@ class Process:
         return httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS)
 
     def ready(self) -> bool:
-        assert self.popen.poll() is None, self.popen.communicate()
+        assert self.popen.poll() is None, _read(self._err)
         try:
             return httpx.get(f"{self.url}/readyz", timeout=SECONDS).is_success
         except httpx.TransportError:
@@ -62,12 +73,21 @@ class Process:
 
     def end(self) -> tuple[int, str, str]:
         """Status, standard output and standard error, once it has ended by itself."""
-        out, err = self.popen.communicate(timeout=SECONDS)
-        return self.popen.returncode, out, err
+        status = self.popen.wait(timeout=SECONDS)
+        if not self._written:
+            self._written = (_read(self._out), _read(self._err))
+            self._out.close()
+            self._err.close()
+        return status, *self._written
+
+
+def _read(file: IO[bytes]) -> str:
+    """All of it, from the start; the process goes on writing where it was."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 @contextmanager
-def process(data_dir: Path, delay: float = 0.0, **environment: str) -> Iterator[Process]:
+def process(data_dir: Path, delay: float | None = 0.0, **environment: str) -> Iterator[Process]:
     """A ready one; killed at the end, its Valkey too."""
     one = Process(data_dir, delay, **environment)
     try:
@@ -76,7 +96,7 @@ def process(data_dir: Path, delay: float = 0.0, **environment: str) -> Iterator[
     finally:
         if one.popen.poll() is None:
             one.popen.terminate()
-        one.popen.communicate(timeout=SECONDS)
+        one.end()
 
 
 def until(holds: Callable[[], bool]) -> None:
