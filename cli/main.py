@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "tenants": "cli.tenants:app",
     "reencode": "cli.reencode:app",
     "keys": "cli.keys:app",
+    "audit": "cli.audit:app",
     "verify-receipt": "cli.receipts:app",
     "config": "cli.config:app",
     "train": "cli.train:app",

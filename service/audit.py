@@ -28,6 +28,7 @@ Action = Literal[
     "expire",
     "document.write",
     "document.erase",
+    "snapshot.export",
     "snapshot.import",
     "tenant.put",
     "tenant.delete",

@@ -7,7 +7,9 @@ checked once, here: not blank, no NUL, nothing that UTF-8 cannot carry.
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
+from unicodedata import combining
 
 from pydantic import (
     AfterValidator,
@@ -30,8 +32,14 @@ MAX_PROMPTS = 64
 MAX_FACT_CHARS = 8192  # no fact of so many characters fits T tokens
 MAX_PROMPT_CHARS = 131_072
 MAX_METADATA_BYTES = 4096
+MAX_COMBINING = 30  # combining marks in a row, as in Unicode's stream-safe text (UAX 15, 13)
 MAX_TTL = 100 * 366 * 86400.0
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+
+
+# Orders of display that are not the order of the letters: what a person reads in a list of facts
+# would not be what the model reads. (Unicode Technical Report 36, 3.3; CVE-2021-42574)
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def storable(text: str) -> str:
@@ -40,6 +48,27 @@ def storable(text: str) -> str:
         raise PydanticCustomError("blank_text", "must not be blank")
     if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
         raise PydanticCustomError("text_not_storable", "must not hold NUL or lone surrogates")
+    if not text.isascii() and _piles_up(text):
+        reason = f"must not hold more than {MAX_COMBINING} combining marks in a row"
+        raise PydanticCustomError("text_not_storable", reason)
+    return text
+
+
+def _piles_up(text: str) -> bool:
+    """Normalisation takes quadratic time over long runs of marks."""
+    run = 0
+    for character in text:
+        run = run + 1 if combining(character) else 0
+        if run > MAX_COMBINING:
+            return True
+    return False
+
+
+def _readable(text: str) -> str:
+    if BIDI.search(text):
+        raise PydanticCustomError(
+            "text_not_storable", "must not hold bidirectional embeddings, overrides or isolates"
+        )
     return text
 
 
@@ -82,10 +111,14 @@ def _described(most: int) -> FieldInfo:
 
 
 FactText = Annotated[
-    str, AfterValidator(storable), AfterValidator(_fact_length), _described(MAX_FACT_CHARS)
+    str,
+    AfterValidator(_fact_length),
+    AfterValidator(storable),
+    AfterValidator(_readable),
+    _described(MAX_FACT_CHARS),
 ]
 PromptText = Annotated[
-    str, AfterValidator(storable), AfterValidator(_prompt_length), _described(MAX_PROMPT_CHARS)
+    str, AfterValidator(_prompt_length), AfterValidator(storable), _described(MAX_PROMPT_CHARS)
 ]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 FactId = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -252,7 +285,7 @@ class FactsReply(Reply):
 
 
 class DocumentRequest(Body):
-    text: Annotated[str, AfterValidator(storable)]
+    text: Annotated[str, AfterValidator(storable), AfterValidator(_readable)]
     id: FactId | None = None
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
-from memory_store.errors import FactNotFound
+from memory_store.errors import FactNotFound, StoreError
 from memory_store.store import Change, ChangeRequest, Fact, Record
 from service.engine.protocol import EngineError, FactText, FactTooLong
 from service.errors import FactRefused
@@ -53,17 +53,18 @@ async def erase(
     before = await _confidences(service, tenant, cues)
     with service.timed("forget"):
         change = await service.store.forget(tenant, request, ids=ids, cues=prompts)
-    after = await _confidences(service, tenant, cues)
+    receipt = await account_for(service, tenant, change)
+    after = await _confidences_after(service, tenant, cues)
     results = [
         ForgetResult(
             id=row.id,
             status=cast(Literal["erased", "not_found"], row.status),
-            confidence_before=before[i] if row.status == "erased" else None,
-            confidence_after=after[i] if row.status == "erased" else None,
+            # Of a change that is replayed nobody knows the state before.
+            confidence_before=one if row.status == "erased" and not change.replayed else None,
+            confidence_after=other if row.status == "erased" else None,
         )
-        for i, row in enumerate(change.results)
+        for row, one, other in zip(change.results, before, after, strict=True)
     ]
-    receipt = await account_for(service, tenant, change)
     return ForgetReply(version=change.version, results=results, receipt=receipt)
 
 
@@ -103,6 +104,16 @@ async def _confidences(
             found += [None] * len(part)
     answers = iter(found)
     return [next(answers) if cue else None for cue in cues]
+
+
+async def _confidences_after(
+    service: Service, tenant: str, cues: Sequence[str | None]
+) -> list[float | None]:
+    """As `_confidences`: what has been erased is erased, even if the store is now away."""
+    try:
+        return await _confidences(service, tenant, cues)
+    except StoreError:
+        return [None] * len(cues)
 
 
 async def _suppress(

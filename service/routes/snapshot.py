@@ -26,6 +26,7 @@ async def get_snapshot(tenant: Admin, service: Running) -> StreamingResponse:
     """Everything the tenant holds, in safetensors."""
     pieces = service.store.export_snapshot(tenant)
     first = await anext(pieces)  # before the status goes out: no tenant is still a 404
+    await service.audit.note("snapshot.export", tenant)
     name = f'attachment; filename="{tenant}.safetensors"'
     return StreamingResponse(
         _with(first, pieces), media_type=MEDIA_TYPE, headers={"Content-Disposition": name}

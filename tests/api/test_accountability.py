@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from cli.main import app
+from memory_store.errors import StoreUnavailable
 from memory_store.redis_store import RedisStore, connect
 from service.audit import Audit
 from service.engine.fake import FakeEngine
 from service.resources import sweep_for_ever
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
-from tests.api.running import Running, listening, settings
+from tests.api.running import ADMIN_KEY, Running, listening, settings
 from tests.api.test_auth import make_key
 
 
@@ -184,6 +185,53 @@ def test_a_receipt_proves_an_erasure(signing: Tenant, tmp_path: Path) -> None:
     ]:
         result = verified(receipt, public_key, tmp_path)
         assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
+
+
+def test_an_erasure_that_is_replayed_is_proved_again(signing: Tenant, tmp_path: Path) -> None:
+    signing.write(FACT)
+    first, again = (
+        ok(signing.post("forget", {"prompts": [CAPITAL]}, **{"Idempotency-Key": "one"}))
+        for _ in range(2)
+    )
+    assert again["version"] == first["version"]
+    assert again["results"][0]["confidence_before"] is None  # nobody knows any more
+    assert again["results"][0]["confidence_after"] == 0
+    key = ok(signing.client.get("/v1/receipt-key"))["public_key"]
+    payload = json.loads(verified(again, key, tmp_path).output)
+    assert payload["version_after"] == first["version"]
+
+
+def test_an_erasure_counts_even_if_the_store_leaves_right_after_it(
+    running: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = tenant.write(FACT)["results"][0]["id"]
+    memory = running.service.store.memory
+    before = iter([memory])
+
+    async def away(name: str) -> Any:
+        for still_there in before:
+            return await still_there(name)
+        raise StoreUnavailable()
+
+    monkeypatch.setattr(running.service.store, "memory", away)
+    erased = tenant.forget(prompts=[CAPITAL])["results"][0]
+    assert (erased["status"], erased["confidence_after"]) == ("erased", None)
+    assert erased["confidence_before"] == pytest.approx(1)
+    assert mine(tenant.client, tenant)[-1]["ids"] == [id]
+
+
+def test_the_audit_log_is_exported_line_by_line(running: Running, tenant: Tenant) -> None:
+    tenant.write(FACT)
+    ok(tenant.post("forget", {"prompts": [CAPITAL]}))
+    assert tenant.client.get(f"{tenant.path}/snapshot").status_code == 200
+    environment = {"LARIMAR_URL": running.url, "LARIMAR_KEY": ADMIN_KEY}
+    result = CliRunner().invoke(app, ["audit"], env=environment)
+    assert result.exit_code == 0, result.output
+    entries = [json.loads(line) for line in result.output.splitlines()]
+    assert entries[-4:] == mine(tenant.client, tenant)
+    assert [entry["action"] for entry in entries[-3:]] == ["write", "erase", "snapshot.export"]
+    last = ["audit", "--after", entries[-2]["id"]]
+    assert len(CliRunner().invoke(app, last, env=environment).output.splitlines()) == 1
 
 
 def test_a_document_s_erasure_is_proved_too(signing: Tenant, tmp_path: Path) -> None:

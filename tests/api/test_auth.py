@@ -148,6 +148,19 @@ def test_a_key_hands_on_only_what_it_holds(running: Running, admin: httpx.Client
             error(reader.request(method, f"/v1/keys{path}"), 403, "forbidden")
 
 
+def test_a_key_that_expires_makes_and_renews_none_that_outlives_it(
+    running: Running, admin: httpx.Client
+) -> None:
+    soon = time.time() + 3600
+    for_ever = make_key(admin, ["a"], "admin")
+    with running.client(make_key(admin, ["a"], "admin", expires_at=soon)["key"]) as client:
+        for later in (None, soon + 1):
+            body = {"tenants": ["a"], "scopes": ["admin"], "expires_at": later}
+            error(client.post("/v1/keys", json=body), 403, "forbidden")
+        assert make_key(client, ["a"], "admin", expires_at=soon - 1)["expires_at"] == soon - 1
+        error(client.post(f"/v1/keys/{for_ever['id']}/rotate"), 404, "key_not_found")
+
+
 def test_tenants_are_listed_as_far_as_the_key_sees(
     running: Running, admin: httpx.Client, tenant: Tenant
 ) -> None:

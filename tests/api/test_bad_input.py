@@ -43,6 +43,21 @@ INVALID: dict[str, tuple[Any, str, str | None]] = {
     "text and prompt": ({"facts": [FACT | {"text": SECRET}]}, "invalid_request", "facts[0]"),
     "an empty text": ({"facts": [{"text": ""}]}, "blank_text", "facts[0].text"),
     "blank text": ({"facts": [{"text": " \t\n\u2003"}]}, "blank_text", "facts[0].text"),
+    "a bidirectional override": (
+        {"facts": [{"text": f"{SECRET} \u202eevil\u202c"}]},
+        "text_not_storable",
+        "facts[0].text",
+    ),
+    "a bidirectional isolate": (
+        {"facts": [FACT | {"target": f"{SECRET} \u2067x\u2069"}]},
+        "text_not_storable",
+        "facts[0].target",
+    ),
+    "a pile of combining marks": (
+        {"facts": [{"text": SECRET + "\u0301" * 31}]},
+        "text_not_storable",
+        "facts[0].text",
+    ),
     "NUL": ({"facts": [{"text": f"{SECRET}\0"}]}, "text_not_storable", "facts[0].text"),
     "an id of 10 KB": ({"facts": [FACT | {"id": "x" * 10_240}]}, "invalid_request", "facts[0].id"),
     "an id with a slash": ({"facts": [FACT | {"id": "a/b"}]}, "invalid_request", "facts[0].id"),
@@ -124,8 +139,13 @@ def test_every_call_checks_its_fields(
 
 
 @pytest.mark.real_engine
-def test_a_prompt_of_a_megabyte_is_refused(tenant: Tenant) -> None:
-    body = {"prompt": "word " * 200_000}
+def test_a_prompt_of_a_million_tokens_is_refused(tenant: Tenant) -> None:
+    million = "a " * 1_000_000  # still below the limit of a body
+    chat = {"messages": [{"role": "user", "content": million}]}
+    header = {"X-Larimar-Tenant": tenant.name}
+    response = tenant.client.post("/v1/chat/completions", json=chat, headers=header)
+    assert error(response, 422, "prompt_too_long")["param"] == "messages[0].content"
+    body = {"prompt": million}
     assert error(tenant.post("generate", body), 422, "prompt_too_long")["param"] == "prompt[0]"
 
 
@@ -140,6 +160,68 @@ def test_a_prompt_beyond_the_context_is_refused_everywhere(tenant: Tenant) -> No
     ]
     for verb, body, param in calls:
         assert error(tenant.post(verb, body), 422, "prompt_too_long")["param"] == param
+
+
+WELCOME = [
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "नमस्ते दुनिया",
+    "e\u0301 a\u0300 l'\u200fete\u0301",
+    "\U0001f469\U0001f3fd\u200d\U0001f680",
+]
+
+
+def test_scripts_that_need_marks_and_directions_are_welcome(tenant: Tenant) -> None:
+    for n, text in enumerate(WELCOME):
+        tenant.write({"prompt": f"Greeting {n} {text} is", "target": text})
+        assert tenant.text(f"Greeting {n} {text} is").strip() == text
+    assert tenant.post("generate", {"prompt": "a \u2068quoted\u2069 name"}).is_success
+
+
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/nowhere/{}", None),
+    ("GET", "/v1/models/{}", None),
+    ("GET", "/v1/tenants/{}", None),
+    ("PUT", "/v1/tenants/ok", {"policy": "{}"}),
+    ("PUT", "/v1/tenants/ok", {"quota": {"{}": 1}}),
+    ("GET", "/v1/tenants/T/facts/{}%20", None),
+    ("GET", "/v1/tenants/T/facts?cursor={}", None),
+    ("GET", "/v1/tenants/T/facts?limit={}", None),
+    ("GET", "/v1/tenants/T/documents/{}", None),
+    ("POST", "/v1/tenants/T/documents", {"text": "a", "id": "{} {}"}),
+    ("POST", "/v1/tenants/T/write", {"facts": [{"text": "a", "ttl_seconds": "{}"}]}),
+    ("POST", "/v1/tenants/T/write", {"facts": [{"text": "a", "metadata": {"{}": ["{}" * 999]}}]}),
+    ("POST", "/v1/tenants/T/forget", {"ids": ["{} {}"]}),
+    ("POST", "/v1/tenants/T/forget", {"ids": ["a"], "mode": "{}"}),
+    ("POST", "/v1/tenants/T/generate", {"prompt": "a", "memory": "{}"}),
+    ("POST", "/v1/tenants/T/generate", {"prompt": "{} " * 20_000}),
+    ("POST", "/v1/tenants/T/score", {"items": [{"prompt": "{}", "targets": "{}"}]}),
+    ("PUT", "/v1/tenants/T/snapshot", {"{}": "{}"}),
+    ("POST", "/v1/completions", {"prompt": "a", "model": "{}"}),
+    ("POST", "/v1/completions", {"prompt": "a", "stop": [["{}"]]}),
+    ("POST", "/v1/chat/completions", {"messages": [{"role": "{}", "content": "{}"}]}),
+    ("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": [{"{}": 1}]}]}),
+    ("POST", "/v1/keys", {"tenants": ["{} {}"], "scopes": ["{}"]}),
+    ("POST", "/v1/keys/{}/rotate", None),
+    ("GET", "/v1/audit?after={}", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ROUTES)
+def test_no_error_repeats_what_was_sent(tenant: Tenant, method: str, path: str, body: Any) -> None:
+    secret = "hunter2"
+    path = path.replace("{}", secret).replace("/T/", f"/{tenant.name}/")
+    content = None if body is None else json.dumps(body).replace("{}", secret)
+    headers = {
+        "Content-Type": "application/json",
+        "X-Larimar-Tenant": tenant.name,
+        "X-Request-ID": f"{secret} {secret}",
+        "Idempotency-Key": f"{secret} {secret}",
+    }
+    response = tenant.client.request(method, path, content=content, headers=headers)
+    assert 400 <= response.status_code < 500, response.text
+    error(response, response.status_code, response.json()["error"]["code"])
+    assert secret not in response.text + str(response.headers)
 
 
 def test_a_large_body_is_refused_announced_or_not(tenant: Tenant) -> None:

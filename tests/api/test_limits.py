@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.processes import until
 from memory_store.embedded import EmbeddedValkey
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
@@ -80,6 +81,17 @@ def test_too_many_tokens_wait(tenant: Tenant) -> None:
     response = tenant.client.post("/v1/chat/completions", json=chat, headers=header)
     error(response, 429, "rate_limited")
     ok(tenant.post("read", {"queries": [CAPITAL]}))  # reading costs no tokens
+
+
+def test_who_hangs_up_has_used_the_tokens_all_the_same(valkey: str) -> None:
+    with listening(settings(valkey), FakeEngine(delay=0.05)) as slow, slow.client() as client:
+        tenant = Tenant(client, "hangs-up")
+        limited(tenant, tokens_per_minute=1000)
+        body = {"prompt": CAPITAL, "stream": True, "memory": "never"}
+        with client.stream("POST", f"{tenant.path}/generate", json=body) as response:
+            next(response.iter_lines())
+        until(lambda: usage(tenant)["tokens_per_minute"]["used"] >= 1)
+        assert slow.service.metrics.tokens.labels("completion")._value.get() >= 1
 
 
 def test_one_tenant_s_limit_is_not_another_s(admin: httpx.Client, tenant: Tenant) -> None:

@@ -49,6 +49,7 @@ def test_the_environment_wins_over_secrets_over_the_file(
         ("LARIMAR_AUTH", "maybe", "LARIMAR_AUTH"),
         ("LARIMAR_CONFIG_FILE", "/nowhere.toml", "/nowhere.toml"),
         ("LARIMAR_SECRETS_DIR", "/nowhere", "/nowhere"),
+        ("LARIMAR_QUOTA_FACT", "5", "LARIMAR_QUOTA_FACT is no setting: LARIMAR_QUOTA_FACTS?"),
     ],
 )
 def test_a_wrong_setting_is_one_line(
