@@ -51,9 +51,8 @@ def demo(
     console = Console(highlight=False)
     try:
         settings = load(port=port, data_dir=data_dir)
-        listen(
-            settings.host, settings.port
-        ).close()  # a taken port is found here, not by talking to a stranger
+        # A taken port is found here, not by talking to a stranger.
+        listen(settings.host, settings.port).close()
         key = admin_key(settings)
     except SettingsError as exc:
         stop(str(exc))

@@ -33,6 +33,10 @@ def share(metric: str, labels: str) -> str:
     return f"{rate(metric, labels)} / {rate(metric)}"
 
 
+def mean(metric: str, by: str) -> str:
+    return f"{rate(f'{metric}_sum', by=by)} / {rate(f'{metric}_count', by=by)}"
+
+
 def quantile(level: float, metric: str, by: str = "") -> str:
     group = f"le, {by}" if by else "le"
     return f"histogram_quantile({level}, {rate(f'{metric}_bucket', by=group)})"
@@ -64,6 +68,18 @@ PANELS = [
         "short",
         {"{{instance}} {{state}}": f"larimar_engine_items{{{JOB}}}"},
         "Rows, facts and queries by replica; autoscaling looks at the pending ones.",
+    ),
+    Panel(
+        "Queue time, p95",
+        "s",
+        {"{{op}}": quantile(0.95, "larimar_queue_duration_seconds", "op")},
+        "From arrival in the engine until work on it; of generations, until the row decodes.",
+    ),
+    Panel(
+        "Items in a batch",
+        "short",
+        {"{{op}}": mean("larimar_batch_size", "op")},
+        "Mean of what is worked on at once.",
     ),
     Panel(
         "Refused",
@@ -119,6 +135,32 @@ PANELS = [
             "stale reads": rate("larimar_stale_reads_total"),
         },
         "A second. Stale reads: Redis cannot be reached.",
+    ),
+    Panel(
+        "Memories held",
+        "percentunit",
+        {
+            "{{instance}}": f"larimar_memory_resident_bytes{{{JOB}}}"
+            f" / larimar_memory_resident_limit_bytes{{{JOB}}}"
+        },
+        "Share of LARIMAR_CACHE_BYTES that is in use, by replica.",
+    ),
+    Panel(
+        "Views of memories",
+        "short",
+        {
+            "current": rate("larimar_memory_cache_hits_total"),
+            "caught up": rate("larimar_memory_cache_replays_total"),
+            "fetched": rate("larimar_memory_cache_misses_total"),
+            "evicted": rate("larimar_memory_cache_evictions_total"),
+        },
+        "A second. Many fetched and evicted: the cache is too small.",
+    ),
+    Panel(
+        "Device memory",
+        "bytes",
+        {"{{instance}}": f"larimar_device_memory_bytes{{{JOB}}}"},
+        "Held on the GPU, by replica.",
     ),
     Panel(
         "Memory",

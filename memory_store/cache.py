@@ -63,7 +63,7 @@ class ViewCache:
         self._cache_bytes, self._max_stale = cache_bytes, max_stale_seconds
         self._views: OrderedDict[str, Cached] = OrderedDict()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.stats = CacheStats()
+        self.stats = CacheStats(room=cache_bytes)
         self._ask_again = 0.0  # Redis was away: until then it is not asked
 
     async def view(self, tenant: str, *, whole: bool = False) -> View | PagedView:

@@ -123,6 +123,7 @@ class CacheStats:
     evictions: int = 0  # views that left for want of room
     tenants: int = 0
     bytes: int = 0
+    room: int = 0  # bytes that it may hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,11 +166,13 @@ def admin_key(settings: Settings) -> str | None:
 
 def _own_key(path: Path) -> str:
     """The key of the embedded start, made once, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _from_file(path, str(path))
+    except OSError as exc:
+        raise SettingsError(f"LARIMAR_DATA_DIR cannot be used: {exc}") from None
     with os.fdopen(handle, "w") as file:
         key = new_key("admin")
         file.write(key + "\n")

@@ -18,9 +18,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from memory_store.store import CacheStats, MemoryStore
-from service.engine.protocol import Engine
+from service.engine.protocol import Engine, Kind
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -84,6 +85,20 @@ class Metrics:
             ["state"],
             registry=r,
         )
+        self.queue_duration = Histogram(
+            "larimar_queue_duration_seconds",
+            "Time from a call's arrival in the engine until work on it; of generations, by row.",
+            ["op"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.batch_size = Histogram(
+            "larimar_batch_size",
+            "Items worked on at once; of generations, rows in one decode step.",
+            ["op"],
+            buckets=SIZES,
+            registry=r,
+        )
         self.tasks = Gauge("larimar_event_loop_tasks", "Tasks of the event loop.", registry=r)
         self.device_bytes = Gauge(
             "larimar_device_memory_bytes", "Memory held on the GPU; 0 without one.", registry=r
@@ -98,10 +113,19 @@ class Metrics:
     def follow(self, engine: Engine, store: MemoryStore) -> None:
         """Show how engine, store and this loop are, whenever the metrics are read."""
         self.cache.stats = store.cache_stats
+        engine.watch(self)
         loop = asyncio.get_running_loop()
         self.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         for state in ("pending", "decoding", "waiting"):
             self.workload.labels(state).set_function(partial(_items, engine, state))
+
+    def waited(self, kind: Kind, seconds: float) -> None:
+        """From the engine's thread."""
+        self.queue_duration.labels(kind).observe(seconds)
+
+    def batched(self, kind: Kind, items: int) -> None:
+        """From the engine's thread."""
+        self.batch_size.labels(kind).observe(items)
 
     def decided(self, in_scope: bool, confidence: float) -> None:
         """One decision of the scope gate."""
@@ -125,6 +149,7 @@ class CacheCollector(Collector):
         ]:
             yield CounterMetricFamily(f"{prefix}_cache_{name}", about, value)
         yield GaugeMetricFamily(f"{prefix}_resident_bytes", "Bytes of views held.", stats.bytes)
+        yield GaugeMetricFamily(f"{prefix}_resident_limit_bytes", "Room for views.", stats.room)
         yield GaugeMetricFamily(f"{prefix}_resident_tenants", "Tenants held.", stats.tenants)
 
 

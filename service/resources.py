@@ -29,7 +29,7 @@ from service.lifecycle import Lifecycle
 from service.limits import Limits
 from service.metrics import Metrics
 from service.receipts import signer
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.tracing import Tracing
 
 log = structlog.get_logger()
@@ -119,7 +119,10 @@ class Service:
             return self.settings.redis_url.get_secret_value()
         address = f"http://{self.settings.host}:{self.settings.port}"
         self._embedded = EmbeddedValkey(self.settings.data_path, address)
-        return await asyncio.to_thread(self._embedded.start)
+        try:
+            return await asyncio.to_thread(self._embedded.start)
+        except OSError as exc:
+            raise SettingsError(f"LARIMAR_DATA_DIR cannot be used: {exc}") from None
 
     async def _live(self) -> None:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -33,6 +34,7 @@ from service.engine.protocol import (
     GenerateItem,
     Match,
     MemoryMode,
+    Nobody,
     NoChatTemplate,
     OutOfMemory,
     PromptTooLong,
@@ -40,6 +42,7 @@ from service.engine.protocol import (
     Scored,
     ScoreItem,
     Token,
+    Watcher,
     Workload,
 )
 from service.engine.scoring import score
@@ -82,6 +85,7 @@ class Larimar:
         self._open: set[Job] = set()  # taken, and neither answered nor made into rows
         self._waiting: FairQueue[Live] = FairQueue()
         self._live: list[Live] = []
+        self._watcher: Watcher = Nobody()
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
 
     @staticmethod
@@ -119,6 +123,9 @@ class Larimar:
     @property
     def workload(self) -> Workload:
         return Workload(self._intake.pending, len(self._live), len(self._waiting))
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watcher = watcher
 
     async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
         return cast(list[Encoded], await self._call(Job("encode", tenant, facts)))
@@ -202,6 +209,7 @@ class Larimar:
         self._settle()
         self._admit()
         if self._live:
+            self._watcher.batched("generate", len(self._live))
             self._batch.step()
             self._advance()
 
@@ -224,6 +232,7 @@ class Larimar:
         def answer(results: list[Any]) -> None:
             self._open.remove(job)
             self._intake.release(job.tenant, job.size)
+            self._watcher.waited(job.kind, job.waited or 0.0)
             job.done.set_result(results)
 
         return answer
@@ -245,6 +254,7 @@ class Larimar:
         self._encoding.add(job, list(zip(cues, texts, strict=True)), tokens, self._answer(job))
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
+        self._watcher.batched("encode", len(pairs))
         cues = [cue for cue, _ in pairs]
         addresses = self.model.address.encode(cues).numpy()
         latents = self.model.latents([text for _, text in pairs]).numpy()
@@ -260,6 +270,7 @@ class Larimar:
         """Tenants stacked: one kernel call. Choices of one prompt are read once."""
         once = {(query, id(memory), force): i for i, (query, memory, force) in enumerate(asked)}
         distinct = [asked[i] for i in once.values()]
+        self._watcher.batched("read", len(distinct))
         found = self.model.read([query for query, _, _ in distinct],
                                 [cast(TenantView, memory) for _, memory, _ in distinct],
                                 [force for *_, force in distinct])  # fmt: skip
@@ -281,6 +292,7 @@ class Larimar:
         self._conditioned(job, [(p, memory, mode) for p in prompts], tokens, then)
 
     def _score(self, pairs: Sequence[tuple[ScoreItem, Reading]]) -> list[Scored]:
+        self._watcher.batched("score", len(pairs))
         items, readings = zip(*pairs, strict=True)
         return score(self.model.decoder, items, readings)
 
@@ -338,6 +350,7 @@ class Larimar:
             live = self._waiting.pop()
             self._batch.join(live.row)
             self._live.append(live)
+            self._watcher.waited("generate", time.monotonic() - live.job.arrived)
 
     def _advance(self) -> None:
         """Hands the new tokens on; rows that are finished, lost or cancelled leave."""

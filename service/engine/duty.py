@@ -56,6 +56,8 @@ class Duty(Generic[T, R]):
         batch = self._batch()
         if not batch:
             return
+        for task, _ in batch:
+            task.job.begin()
         done = halved(self._work, [task.items[i] for task, i in batch])
         for (task, i), result in zip(batch, done, strict=True):
             if isinstance(result, OutOfMemory):

@@ -24,6 +24,7 @@ from service.engine.protocol import (
     GenerateItem,
     Match,
     MemoryMode,
+    Nobody,
     PromptTooLong,
     QueueFull,
     ReadResult,
@@ -32,6 +33,7 @@ from service.engine.protocol import (
     TargetScore,
     Token,
     TokenLogprob,
+    Watcher,
     Workload,
 )
 
@@ -84,6 +86,7 @@ class FakeEngine:
         self._checkpoint, self._turn = checkpoint, 97 * (checkpoint - 1)
         self._alive = True
         self.bytes = BYTES  # of a fact, at most
+        self._watcher: Watcher = Nobody()
 
     @property
     def spec(self) -> MemorySpec:
@@ -109,6 +112,9 @@ class FakeEngine:
     @property
     def workload(self) -> Workload:
         return Workload(pending=self._running, decoding=self._running, waiting=0)
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watcher = watcher
 
     async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
         texts = [fact.text or f"{fact.prompt}{SEPARATOR}{fact.target}" for fact in facts]
@@ -137,6 +143,8 @@ class FakeEngine:
         if self._running + len(items) > self._rows:
             raise QueueFull()
         self._running += len(items)
+        self._watcher.waited("generate", 0.0)
+        self._watcher.batched("generate", len(items))
         try:
             for index, item in enumerate(items):
                 async for event in self._row(index, item):

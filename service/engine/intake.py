@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from service.engine.protocol import EngineStopped, QueueFull
+from service.engine.protocol import EngineStopped, Kind, QueueFull
 
-Kind = Literal["encode", "read", "score", "generate"]
 ITEMS_A_ROW = 16  # facts and queries that weigh as much as one row to decode
 LONGEST_WAIT = 60  # seconds that a refused client is told to wait at most
 
@@ -32,6 +31,8 @@ class Job:
     extra: Any = None
     done: Future[Any] = field(default_factory=Future)
     given_up: bool = False  # set by the loop, read by the thread: nobody waits any more
+    arrived: float = field(default_factory=time.monotonic)
+    waited: float | None = None  # seconds until work on the first of its items
 
     @property
     def size(self) -> int:
@@ -42,6 +43,10 @@ class Job:
     @property
     def over(self) -> bool:
         return self.given_up or self.done.done()
+
+    def begin(self) -> None:
+        if self.waited is None:
+            self.waited = time.monotonic() - self.arrived
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():

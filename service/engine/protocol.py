@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from memory_store.store import Float32, MemorySpec, TenantMemory
 
 MemoryMode = Literal["auto", "always", "never"]
+Kind = Literal["encode", "read", "score", "generate"]
 
 
 class EngineError(Exception):
@@ -170,6 +171,25 @@ class Workload:
     waiting: int  # rows that wait for a place in it
 
 
+class Watcher(Protocol):
+    """Told what an engine does, by whichever thread does it."""
+
+    def waited(self, kind: Kind, seconds: float) -> None:
+        """A call, or a row of a generation, waited so long until it was begun."""
+        ...
+
+    def batched(self, kind: Kind, items: int) -> None:
+        """So many items are worked on at once; of generations, rows in one decode step."""
+        ...
+
+
+class Nobody:
+    """The watcher of an engine that nobody watches."""
+
+    def waited(self, kind: Kind, seconds: float) -> None: ...
+    def batched(self, kind: Kind, items: int) -> None: ...
+
+
 class Engine(Protocol):
     @property
     def spec(self) -> MemorySpec: ...
@@ -184,6 +204,9 @@ class Engine(Protocol):
 
     @property
     def workload(self) -> Workload: ...
+    def watch(self, watcher: Watcher) -> None:
+        """Tell this one from now on."""
+        ...
 
     async def encode(self, facts: Sequence[FactText], tenant: str = "") -> list[Encoded]:
         """For this tenant, whose share of the engine it takes. Raises FactTooLong."""

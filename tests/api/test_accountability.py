@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from cli.main import app
+from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreUnavailable
 from memory_store.redis_store import RedisStore, connect
 from service.audit import Audit
@@ -121,6 +122,20 @@ async def test_what_expires_is_erased_and_noted(
     entry = mine(admin, tenant)[-1]
     assert (entry["action"], entry["ids"], entry["key_id"]) == ("expire", ["soon"], "service")
     assert [fact["text"] for fact in tenant.facts()] == ["stays"]
+
+
+@pytest.mark.anyio
+async def test_the_oldest_entries_leave(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path)
+    redis = connect(server.start())
+    log = Audit(redis, 100)
+    for n in range(500):
+        await log.note("write", f"tenant-{n}")
+    kept = [entry.tenant for entry in await log.entries(None, 1000)]
+    await redis.aclose()
+    server.stop()
+    assert 100 <= len(kept) <= 200  # Redis trims whole nodes, of 100
+    assert kept == [f"tenant-{n}" for n in range(500 - len(kept), 500)]
 
 
 # --- receipts -------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ import httpx
 import pytest
 
 from benchmarks.processes import Process, free_port, process, until
+from service.engine.fake import FakeEngine
+from service.resources import Service
+from service.settings import Settings, SettingsError
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
 from tests.api.test_generation import events
 
@@ -85,6 +88,13 @@ def test_a_wrong_setting_stops_the_start_with_one_line(
     status, _, err = Process(tmp_path, 0.0, **{name: value}).end()
     assert (status, len(err.splitlines())) == (1, 1), err
     assert name in err
+
+
+@pytest.mark.anyio
+async def test_without_keys_too_the_data_folder_must_be_usable() -> None:
+    given = Settings(auth="off", data_dir=Path("/dev/null/larimar"))
+    with pytest.raises(SettingsError, match="LARIMAR_DATA_DIR"):
+        await Service(given, FakeEngine()).open()
 
 
 def test_a_drain_admits_then_refuses_then_ends(tmp_path: Path) -> None:

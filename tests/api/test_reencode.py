@@ -10,12 +10,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from benchmarks.processes import process, until
 from cli.main import app
 from memory_store.embedded import EmbeddedValkey
 from service.engine.fake import BYTES, FakeEngine
 from tests.api.balancer import Balancer
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
-from tests.api.processes import process, until
 from tests.api.running import ADMIN_KEY, Running, listening, settings
 from tests.api.test_generation import events
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.api.processes import free_port
+from benchmarks.processes import free_port
 from tests.chart.rendering import Release, render
 from tests.chart.test_smoke import VALUES, mounted
 from tests.chart.tls import Guarded, guarded_valkey

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
@@ -19,6 +20,7 @@ from service.engine.protocol import (
     FactTooLong,
     Generated,
     GenerateItem,
+    Kind,
     OutOfMemory,
     PromptTooLong,
     QueueFull,
@@ -250,6 +252,38 @@ async def test_memory_that_runs_out_costs_time_or_one_call(
     assert (await together)[0] == expected
     assert len((await together)[1]) == 5
     assert engine.alive
+
+
+class Told:
+    """What an engine's watcher was told."""
+
+    def __init__(self) -> None:
+        self.waits = defaultdict[str, list[float]](list)
+        self.batches = defaultdict[str, list[int]](list)
+
+    def waited(self, kind: Kind, seconds: float) -> None:
+        self.waits[kind].append(seconds)
+
+    def batched(self, kind: Kind, items: int) -> None:
+        self.batches[kind].append(items)
+
+
+async def test_a_watcher_is_told_of_waits_and_batches(engine: Larimar, memory: View) -> None:
+    told = Told()
+    engine.watch(told)
+    await engine.encode([FactText(text=f"Fact number {n}") for n in range(8)])
+    await engine.read(memory, [PROMPT, "Something else"])
+    await engine.score(memory, [ScoreItem(PROMPT, ("Lyon", "Paris"))], "auto")
+    item = GenerateItem(PROMPT, memory, "never", Sampling(6))
+    ends = await asyncio.gather(*(said(engine, item) for _ in range(6)))  # of them 4 fit
+    assert (sum(told.batches["encode"]), told.batches["score"]) == (8, [1])
+    assert told.batches["read"] == [2, 1]
+    assert max(told.batches["generate"]) == 4
+    assert sum(told.batches["generate"]) == sum(end.completion_tokens for (end,) in ends)
+    assert {kind: len(waits) for kind, waits in told.waits.items()} == {
+        "encode": 1, "read": 1, "score": 1, "generate": 6,
+    }  # fmt: skip
+    assert told.waits["generate"][-1] > told.waits["generate"][0] > 0
 
 
 async def test_what_is_given_up_is_not_worked_on(engine: Larimar) -> None:
