@@ -34,7 +34,8 @@ RUN case "$VARIANT" in \
     pip install "torch==$TORCH"
 WORKDIR /src
 COPY . .
-RUN pip install . \
+# hadolint ignore=DL3013
+RUN pip install ".[otel]" \
  && python -P -m memory_store.scan \
  && python -P -m service.engine.native.library
 
