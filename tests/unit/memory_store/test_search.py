@@ -82,11 +82,11 @@ def test_the_64_best_rows_are_the_64_best() -> None:
     assert np.all(np.diff(found.cosines) <= 0)
 
 
-def test_more_rows_than_one_block_and_as_many_queries_as_one_batch() -> None:
+def test_more_rows_than_one_block() -> None:
     """Against all rows scored exactly; a block that came later, and one that changed, count."""
     addresses = clustered(40 * K, 16, 0.5)
     view = build_view([], SMALL).with_rows(rows_at(addresses))
-    queries = canonical(near(addresses[::300], amount=0.2))
+    queries = canonical(near(addresses[::1200], amount=0.2))
     for changed in (view, view.with_rows(rows_at(-addresses[20 * K : 20 * K + 9], 20 * K))):
         keys = np.concatenate([page.rows["key"] for page in changed.pages])
         for query, found in zip(queries, best_rows(changed, queries, 64), strict=True):
