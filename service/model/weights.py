@@ -69,6 +69,8 @@ def _cached(name: str, wheel: Wheel, install: object) -> Path:
         staged = Path(tmp) / "staged"
         assert callable(install)
         install(source, staged)
+        for file in staged.rglob("*"):  # safetensors writes for the owner alone; an image's
+            file.chmod(file.stat().st_mode | 0o444)  # is root, and its service is not
         try:
             staged.rename(final)  # atomic: a reader sees all of it or nothing
         except OSError:

@@ -35,3 +35,15 @@ def test_other_bytes_than_the_pinned_ones_are_refused(
 
 def test_other_names_are_left_to_transformers() -> None:
     assert weights.decoder_path("org/model") == "org/model"
+
+
+def test_another_user_may_read_what_the_builder_of_an_image_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "model.safetensors").touch(mode=0o600)  # as safetensors writes it
+    monkeypatch.setattr(weights, "fetched", lambda *_: source)
+    monkeypatch.setenv("LARIMAR_CACHE_DIR", str(tmp_path / "cache"))
+    folder = Path(weights.encoder_path())
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
