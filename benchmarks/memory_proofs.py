@@ -1,4 +1,5 @@
-"""Proofs that the memory loses nothing: processes that conflict, that are killed, that forget.
+"""Proofs that the memory loses nothing: processes that conflict, that are killed, that forget;
+with those of memory_outages.py.
 
 `python -m benchmarks.memory_proofs` runs the long forms, prints each result and writes them, with
 revision and date, to benchmarks/results/memory_proofs.json. The tests run the short forms.
@@ -22,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import memory_outages
 from benchmarks.memory_facts import made
+from benchmarks.memory_outages import SPEC, TENANT
 from benchmarks.report import write_results
 from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreError
 from memory_store.redis_store import RedisStore, connect
-from memory_store.store import ChangeRequest, Fact, MemorySpec
+from memory_store.store import ChangeRequest, Fact
 
-SPEC = MemorySpec(address_dim=64, latent_dim=16, fingerprint="proof")
 BATCH = 4
-TENANT = "proof"
 PROCESSES = multiprocessing.get_context("forkserver")  # the imports are paid for once
 PROCESSES.set_forkserver_preload(["memory_store.redis_store"])
 
@@ -225,16 +226,22 @@ async def life(url: str, changes: int, seed: int = 0) -> dict[str, Any]:
 
 async def main() -> None:
     results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedValkey(Path(folder) / "steady")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = EmbeddedValkey(folder / "steady")
         url = server.start()
         try:
-            results["four processes, one tenant, conflicts"] = await conflicts(url, 2000)
-            results["random changes, compared with the survivors"] = await life(url, 1000)
+            results["a: four processes, one tenant, conflicts"] = await conflicts(url, 2000)
+            results["e: flipped bits"] = await memory_outages.flipped(url, 300)
+            results["f: store as one, read as another"] = await memory_outages.apart(url, 2000)
+            results["h: random changes, compared with the survivors"] = await life(url, 1000)
         finally:
             server.stop()
-        results["kill -9 of writer and Valkey"] = await kills(Path(folder) / "killed", 20)
-    write_results("memory_proofs", results)
+        results["b: kill -9 of writer and Valkey"] = await kills(folder / "killed", 20)
+        results["c: Valkey away under load"] = await memory_outages.away(folder / "away", 10)
+        results["d: Valkey full"] = await memory_outages.full(folder / "full")
+        results["g: failovers"] = await memory_outages.failovers(folder / "failover", 10)
+    write_results("memory_proofs", dict(sorted(results.items())))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import three_nodes
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
 from tests.api.running import Running, listening, settings
-from tests.contract.servers import three_nodes
 
 
 @pytest.fixture(scope="module")

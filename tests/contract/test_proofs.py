@@ -1,4 +1,4 @@
-"""Short forms of the proofs in benchmarks/memory_proofs.py, and what an erase leaves behind."""
+"""Short forms of the proofs that `make proof` runs, and what an erase leaves behind."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from benchmarks import memory_proofs
+from benchmarks import memory_outages, memory_proofs
+from benchmarks.servers import client, server
 from memory_store.redis_store import RedisStore
 from tests.contract.conftest import request
-from tests.contract.servers import client, server
 from tests.unit.memory_store.facts import SMALL, fact
 
 pytestmark = pytest.mark.anyio
@@ -28,21 +28,40 @@ async def test_a_random_life_reads_like_its_survivors(valkey: str) -> None:
     assert (await memory_proofs.life(valkey, 120))["survivors"] > 0
 
 
+async def test_valkey_away_under_load(tmp_path: Path) -> None:
+    assert (await memory_outages.away(tmp_path, 0.3))["acknowledged"] > 1
+
+
+async def test_writers_that_meet_maxmemory(tmp_path: Path) -> None:
+    assert (await memory_outages.full(tmp_path))["facts when full"] > 500
+
+
+async def test_any_flipped_bit_is_noticed(valkey: str) -> None:
+    assert (await memory_outages.flipped(valkey, 8))["noticed"] == 8
+
+
+async def test_tenants_never_meet(valkey: str) -> None:
+    assert (await memory_outages.apart(valkey, 100))["changes"] == 100
+
+
+async def test_failovers_lose_nothing_that_was_waited_for(tmp_path: Path) -> None:
+    assert (await memory_outages.failovers(tmp_path, 1))["rounds"] == 1
+
+
 async def test_an_erased_fact_is_in_no_rdb_saved_after(tmp_path: Path) -> None:
     config = {"rdbcompression": "no", "appendonly": "no"}
     with server(tmp_path, **config) as valkey:
         store = RedisStore(Redis(host="127.0.0.1", port=valkey.port), SMALL)
         try:
             await store.create_tenant("acme")
-            await store.write("acme", [fact(1, text="secret"), fact(2, text="public")], request())
+            gone = fact(1, text="a secret", metadata={"of": "a hidden source"})
+            await store.write("acme", [gone, fact(2, text="public")], request())
             await store.forget("acme", request(), cues=[fact(1).cue])
         finally:
             await store.close()
         with client(valkey) as admin:
             admin.save()
         saved = (tmp_path / "dump.rdb").read_bytes()
-    kept, gone = (f.latent.astype("<f2").tobytes() for f in (fact(2), fact(1)))
-    assert b"public" in saved
-    assert kept in saved
-    assert b"secret" not in saved
-    assert gone not in saved
+    vectors = [[x.astype("<f2").tobytes() for x in (f.address, f.latent)] for f in (fact(2), gone)]
+    assert all(kept in saved for kept in [b"public", *vectors[0]])
+    assert not any(left in saved for left in [b"secret", b"hidden", *vectors[1]])

@@ -1,4 +1,4 @@
-"""Valkeys that tests can hurt, and a way between store and server that can be cut or turned."""
+"""Valkeys that proofs and tests can hurt, and a way to them that can be cut or turned."""
 
 from __future__ import annotations
 
