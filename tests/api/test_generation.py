@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
 from service.engine.fake import FakeEngine, base_answer
+from service.engine.protocol import Generated, GenerateItem, OutOfMemory, Token
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
 from tests.api.running import Running, listening, settings
 
@@ -224,3 +225,29 @@ def test_a_late_refusal_is_an_event(valkey: str, monkeypatch: pytest.MonkeyPatch
             engine.kill()
             ((name, data),) = list(events(response))
     assert (name, data["error"]["code"]) == ("error", "engine_stopped")
+
+
+class Cramped(FakeEngine):
+    """A device without memory for a row: for the whole call, or after its first word."""
+
+    async def generate(self, items: Sequence[GenerateItem]) -> AsyncIterator[Token | Generated]:
+        if items[0].prompt == UNRELATED:
+            yield Token(0, " one", ())
+        raise OutOfMemory
+
+
+def test_what_does_not_fit_the_device_is_503_and_the_service_lives(valkey: str) -> None:
+    with listening(settings(valkey), Cramped()) as running, running.client() as client:
+        client.put("/v1/tenants/large")
+        tenant, header = Tenant(client, "large"), {"X-Larimar-Tenant": "large"}
+        for stream in (False, True):
+            body = {"prompt": "x", "stream": stream}
+            error(tenant.post("generate", body), 503, "out_of_memory")
+            reply = client.post("/v1/completions", json=body | {"model": "default"}, headers=header)
+            error(reply, 503, "out_of_memory")
+        body = {"prompt": UNRELATED, "stream": True}
+        with client.stream("POST", "/v1/tenants/large/generate", json=body) as response:
+            (_, first), (name, data) = list(events(response))
+        assert (first["text"], name) == (" one", "error")
+        assert data["error"]["code"] == "out_of_memory"
+        ok(client.get("/readyz"))

@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from memory_store.kernel import read_many
+from memory_store.store import Float32, Readout
 from memory_store.view import View
 from service.engine.batcher import Larimar
 from service.engine.forward import Part
@@ -77,6 +79,49 @@ async def test_requests_of_many_share_the_batch(engine: Larimar, memory: View) -
     assert len({r.text for r in replies[1::2]}) == 1
 
 
+async def test_rows_of_one_step_keep_their_own_parameters(engine: Larimar, memory: View) -> None:
+    """Lengths, stop strings, temperatures, seeds and gates: each row as if it were alone."""
+    every = [
+        GenerateItem(PROMPT, memory, "auto", Sampling(5)),
+        GenerateItem(PROMPT, memory, "never", Sampling(9, temperature=1.0, seed=1)),
+        GenerateItem(PROMPT, memory, "never", Sampling(9, temperature=1.0, seed=2)),
+        GenerateItem("Count: one, two,", None, "never", Sampling(12, stop=("five",))),
+        GenerateItem(PROMPT, None, "never", Sampling(7, temperature=0.7, top_k=5, seed=3)),
+        GenerateItem(PROMPT, None, "never", Sampling(3)),
+    ]
+    alone = [(await said(engine, item))[0] for item in every]
+    crowd = await said(engine, *every)
+    assert crowd == [dataclasses.replace(end, index=i) for i, end in enumerate(alone)]
+    assert len({end.text for end in crowd}) == len(every)
+
+
+async def test_tenants_that_ask_together_share_one_search(
+    model: LarimarModel, remember: Callable[[Pairs], View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads and generations of three tenants: one kernel call, and each its own answer."""
+    tenants: list[int] = []
+
+    def counted(views: Sequence[View], queries: Sequence[Float32]) -> list[Readout]:
+        tenants.append(len({id(view) for view in views}))
+        return read_many(views, queries)
+
+    monkeypatch.setattr("service.model.larimar.read_many", counted)
+    views = [named(remember([(PROMPT, city)]), city) for city in ("Lyon", "Nice", "Metz")]
+    engine = Larimar(model)  # its thread does not run: the turns are the test's
+    reads = [asyncio.ensure_future(engine.read(view, [PROMPT])) for view in views[:2]]
+    row = GenerateItem(PROMPT, views[2], "auto", Sampling(4))
+    rows = asyncio.ensure_future(said(engine, row, row))
+    await asyncio.sleep(0)
+    engine._turn()
+    assert tenants == [3]
+    while engine.workload.pending:
+        engine._turn()
+    assert tenants == [3]
+    texts = [found[0].text for found in await asyncio.gather(*reads)]
+    assert ["Lyon" in texts[0], "Nice" in texts[1]] == [True, True]
+    assert [end.text.strip() for end in await rows] == ["Metz"] * 2
+
+
 async def test_a_stop_string_ends_a_row_and_is_not_shown(engine: Larimar) -> None:
     """A stop string that begins inside a token and ends in another."""
     prompt = "Count: one, two, three,"
@@ -89,9 +134,15 @@ async def test_a_stop_string_ends_a_row_and_is_not_shown(engine: Larimar) -> Non
 
 
 async def test_a_client_that_leaves_frees_its_row(engine: Larimar) -> None:
+    """At the next step; one may be under way when it leaves."""
     stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(max_new_tokens=2000))])
     await anext(stream)
+    (row,) = engine._batch.rows
     await stream.aclose()  # type: ignore[attr-defined]
+    generated = len(row.generated)
+    while engine.workload.pending:  # noqa: ASYNC110 - until the thread has seen it
+        await asyncio.sleep(0.001)
+    assert len(row.generated) <= generated + 2
     again = await said(engine, *[GenerateItem(PROMPT, None, "never", Sampling(2))] * 8)
     assert len(again) == 8
     await engine.close()
