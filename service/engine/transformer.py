@@ -87,7 +87,7 @@ class TransformerForward:
 
     def __init__(self, decoder: Decoder, slots: int, budget: int) -> None:
         self.decoder, self.slots, self.budget = decoder, slots, budget
-        self.chunk = 64 if decoder.device.type == "cpu" else 512
+        self.chunk = 128 if decoder.device.type == "cpu" else 512
         self.cache = RowCache(slots)
         self._lines: list[int] = []  # the slot in each line
         self._lengths: dict[int, int] = {}  # slot → tokens it may come to hold

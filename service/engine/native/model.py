@@ -40,7 +40,7 @@ def runs(decoder: Decoder) -> bool:
 class NativeForward:
     """`Forward` (engine/forward.py) by one call of step.c."""
 
-    chunk = 64
+    chunk = 128
 
     def __init__(self, decoder: Decoder, slots: int, budget: int) -> None:
         self._decoder, self._weights = decoder, weights_of(decoder)

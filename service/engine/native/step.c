@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { GROUP = 32, TILE = 12, PAGE = 64, CHUNK = 64 };
+enum { GROUP = 32, TILE = 12, PAGE = 64 };
 
 typedef float f8 __attribute__((vector_size(32)));
 typedef float f8u __attribute__((vector_size(32), aligned(4)));
@@ -179,17 +179,25 @@ INLINE void product(const linear *l, const float *x, int64_t m, int bits, float 
   }
 }
 
+/* Four of a x, for one sum alone would wait for itself; those past the end repeat the last. */
+INLINE void low_rank(const adapter *a, const float *x, int64_t k, float gate, int64_t i, float *low) {
+  const half *w[4];
+  f8 acc[4] = {{0}};
+  for (int t = 0; t < 4; t++) w[t] = a->a + (i + t < a->rank ? i + t : a->rank - 1) * k;
+  for (int64_t j = 0; j < k; j += 8) {
+    f8 v = load(x + j);
+    for (int t = 0; t < 4; t++) acc[t] = widen_half(w[t] + j) * v + acc[t];
+  }
+  for (int t = 0; t < 4; t++) low[t] = gate * sum(acc[t]);
+}
+
 static void adapt(const adapter *a, const float *x, int64_t m, int64_t k, const float *gate,
                   float *y, int64_t n) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (m > 1)
   for (int64_t r = 0; r < m; r++) {
     if (gate[r] == 0) continue;
-    float low[a->rank];
-    for (int64_t i = 0; i < a->rank; i++) {
-      f8 acc = {0};
-      for (int64_t j = 0; j < k; j += 8) acc = widen_half(a->a + i * k + j) * load(x + r * k + j) + acc;
-      low[i] = gate[r] * sum(acc);
-    }
+    float low[a->rank + 3];
+    for (int64_t i = 0; i < a->rank; i += 4) low_rank(a, x + r * k, k, gate[r], i, low + i);
     float *out = y + r * n + a->from;
     for (int64_t j = 0; j < a->n; j += 8) {
       f8 acc = {0};
