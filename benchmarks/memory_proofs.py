@@ -232,15 +232,15 @@ async def main() -> None:
         url = server.start()
         try:
             results["a: four processes, one tenant, conflicts"] = await conflicts(url, 2000)
-            results["e: flipped bits"] = await memory_outages.flipped(url, 300)
-            results["f: store as one, read as another"] = await memory_outages.apart(url, 2000)
+            results["e: flipped bits"] = await memory_outages.flipped(url, 200)
+            results["f: store as one, read as another"] = await memory_outages.apart(url, 1000)
             results["h: random changes, compared with the survivors"] = await life(url, 1000)
         finally:
             server.stop()
         results["b: kill -9 of writer and Valkey"] = await kills(folder / "killed", 20)
         results["c: Valkey away under load"] = await memory_outages.away(folder / "away", 10)
         results["d: Valkey full"] = await memory_outages.full(folder / "full")
-        results["g: failovers"] = await memory_outages.failovers(folder / "failover", 10)
+        results["g: failovers"] = await memory_outages.failovers(folder / "failover", 5)
     write_results("memory_proofs", dict(sorted(results.items())))
 
 
