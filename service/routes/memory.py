@@ -70,8 +70,9 @@ async def read(tenant: Reader, body: ReadRequest, service: Running, model: Model
     for result in found:
         service.metrics.decided(result.in_scope, result.confidence)
     shown = [result.matches[: body.top_k] for result in found]
-    records = await records_of(service, tenant, (match.id for row in shown for match in row))
-    # For a person to read beside what the latent says.
+    # For a person to read beside what the latent says; the cache has none of it.
+    ids = () if memory.stale else (match.id for row in shown for match in row)
+    records = await records_of(service, tenant, ids)
     texts = {r.id: r.text or f"{r.prompt} {r.target}" for r in records.values()}
     results = [
         ReadResultOut(
