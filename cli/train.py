@@ -32,7 +32,9 @@ def train(
     steps: Annotated[list[str] | None, typer.Option(help="STAGE=STEPS, may be repeated.")] = None,
     tokens: Annotated[int, typer.Option(help="T: the longest fact, in the decoder's tokens.")] = 32,
     accumulate: Annotated[int, typer.Option(help="Batches of a step, to save memory.")] = 1,
-    threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.6,
+    threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.5,
+    suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.15,
+    start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train address encoder, codec, adapter and scope gate, then put them together.
@@ -50,6 +52,7 @@ def train(
     if unknown := set(stage or ()) - set(STEPS):
         raise typer.BadParameter(f"no stage {sorted(unknown)[0]!r}: one of {', '.join(STEPS)}")
     names = {k: v for k, v in (("decoder", decoder), ("encoder", encoder)) if v}
-    setup = Setup(data, runs, **names, tokens=tokens, seed=seed,
+    setup = Setup(data, runs, **names, tokens=tokens, seed=seed, start=start,
                   hardware=Hardware.best(accumulate))  # fmt: skip
-    run(setup, {k: v for k, v in wanted.items() if not stage or k in stage}, out, threshold)
+    chosen = {name: count for name, count in wanted.items() if not stage or name in stage}
+    run(setup, chosen, out, (threshold, suppressed))

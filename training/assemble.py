@@ -29,18 +29,33 @@ DATA = (
 )
 
 
+STAGES = ("codec", "adapter", "address", "scope")  # each makes one of checkpoint.FILES
+
+
+def begin(start: Path, runs: Path) -> None:
+    """Stages that have not begun go on from the parts of the checkpoint in `start`.
+
+    Raises CheckpointError.
+    """
+    found = checkpoint.Checkpoint(start)
+    for name, file in zip(STAGES, checkpoint.FILES, strict=True):
+        target = runs / name / f"{name}.pt"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            state = found.tensors(file)
+            torch.save({"state": state, "optimizer": None, "step": 0}, target)
+
+
 def assemble(
     runs: Path, out: Path, decoder: Decoder, encoder: SentenceEncoder, names: dict[str, str],
-    threshold: float, seed: int,
+    thresholds: tuple[float, float], seed: int, start: Path | None,
 ) -> None:  # fmt: skip
-    """`runs`/{codec,adapter,address,scope} → a checkpoint folder. `names`: of the base weights."""
-    stages = ("codec", "adapter", "address", "scope")
+    """`runs`/STAGE → a checkpoint folder. `names`: of the base weights;
+    `thresholds`: of the gate, for facts and for suppressions; `start`: see `begin`."""
+    stages = STAGES
     saved = {name: torch.load(runs / name / f"{name}.pt", weights_only=True) for name in stages}
     parts: dict[str, dict[str, Tensor]] = {
-        "codec.safetensors": saved["codec"]["state"],
-        "adapter/adapter_model.safetensors": saved["adapter"]["state"],
-        "address.safetensors": saved["address"]["state"],
-        "scope.safetensors": saved["scope"]["state"],
+        file: saved[name]["state"] for name, file in zip(stages, checkpoint.FILES, strict=True)
     }
     table = encoder.model.get_input_embeddings().weight
     card = {
@@ -49,10 +64,11 @@ def assemble(
         "codec": dataclasses.asdict(_config(saved["codec"]["state"])),
         "adapter": {**dataclasses.asdict(decoder.config),
                     "blocks": decoder.model.config.num_hidden_layers},
-        "scope": {"threshold": threshold},
+        "scope": {"threshold": thresholds[0], "suppressed": thresholds[1]},
         "data": list(DATA),
         "seed": seed,
         "steps": {name: saved[name]["step"] for name in stages},
+        "start": _origin(checkpoint.Checkpoint(start)) if start else None,
         "revision": _revision(),
         "quality": {name: _last_report(runs / name / "log.jsonl") for name in stages},
     }  # fmt: skip
@@ -64,6 +80,12 @@ def _config(codec: Mapping[str, Tensor]) -> CodecConfig:
     layers = [len({k.split(".")[1] for k in codec if k.startswith(f"{half}.")})
               for half in ("encoder", "decoder")]  # fmt: skip
     return CodecConfig(tokens, latent, width, *layers)
+
+
+def _origin(start: checkpoint.Checkpoint) -> dict[str, Any]:
+    """What a card says of the checkpoint that its training went on from."""
+    known = {name: start.card.get(name) for name in ("revision", "steps", "start")}
+    return {"fingerprint": start.fingerprint(), **known}
 
 
 def _last_report(path: Path) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Trains the latent codec: reconstruction under noise, mixture, and real readouts.
 
-Loss: sampled softmax over the embedding table (the batch's own tokens and random rows). The
-latent is disturbed as a readout is: Gaussian noise of relative norm 0 to 1, and mixtures with
-another fact's latent up to 60/40. The last tenth of the steps reads from episodes: memories of
-16 to 64 facts, asked by paraphrase (training/episodes.py).
+Loss: sampled softmax over the embedding table: the batch's own tokens, rows near them, and random
+rows. The latent is disturbed as a readout is: Gaussian noise of relative norm 0 to 1, and mixtures
+with another fact's latent up to 60/40. The last tenth of the steps reads from episodes: memories
+of 16 to 64 facts, asked by paraphrase (training/episodes.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from training.data import Relations, join, pokemqa, running_text, sentences, zsr
 from training.episodes import Readouts
 from training.loop import Group, Hardware, Run
 
-NEGATIVES = 1500
+NEGATIVES = 1000
+NEAR = 8  # rows of the table that a token is told apart from, one of them a step
 BATCH = 256
 
 
@@ -92,33 +93,50 @@ def disturb(z: Tensor, generator: torch.Generator) -> Tensor:
     return z + sigma * noise(z, generator)
 
 
-def reconstruction(
-    codec: Codec, z: Tensor, ids: Tensor, lengths: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Cross entropy of the tokens (B, T') that latents (B, C) should read back as."""
-    states = codec.states(z, ids.shape[1])
-    valid = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-    wanted = ids[valid]  # (N,)
-    negatives = torch.randint(0, codec.embedding.shape[0], (NEGATIVES,), generator=generator)
-    table, index = torch.unique(torch.cat([wanted, negatives.to(ids)]), return_inverse=True)
-    logits = states[valid] @ codec.embedding[table].T  # (N, S)
-    return F.cross_entropy(logits, index[: len(wanted)])
+@torch.no_grad()
+def nearest(table: Tensor) -> Tensor:
+    """The NEAR rows of a table (V, d) that lie nearest to each row by cosine, (V, NEAR)."""
+    unit = F.normalize(table, dim=-1)
+    return torch.cat([(part @ unit.T).topk(NEAR + 1).indices[:, 1:] for part in unit.split(2048)])
 
 
-def loss_of(codec: Codec, rows: list[list[int]], generator: torch.Generator) -> Tensor:
-    ids, lengths = codec.pad(rows)  # (B, T)
-    z = disturb(codec.encode(ids, lengths), generator)
-    return reconstruction(codec, z, ids, lengths, generator)
+class Loss:
+    """How well latents read back; random rows come from `generator`."""
 
+    def __init__(self, codec: Codec, generator: torch.Generator) -> None:
+        self.codec, self.generator = codec, generator
+        self.near = nearest(codec.embedding)
 
-def episode_loss(codec: Codec, readouts: Readouts, generator: torch.Generator) -> Tensor:
-    """Latents are mixed as a memory of 16 to 64 facts mixes them when asked by paraphrase."""
-    rows, mix, wanted = readouts.batch(BATCH)  # mix (Q, B)
-    ids, lengths = codec.pad(rows)
-    stored = codec.encode(ids, lengths)
-    z = F.layer_norm(mix.to(stored) @ stored, stored.shape[-1:])
-    z = z + torch.rand(len(z), 1, generator=generator).to(z) * noise(z, generator)
-    return reconstruction(codec, z, ids[wanted], lengths[wanted], generator)
+    def __call__(self, z: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Cross entropy of the tokens (B, T') that latents (B, C) should read back as."""
+        states = self.codec.states(z, ids.shape[1])
+        valid = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        wanted = ids[valid]  # (N,)
+        rows = torch.cat([wanted, self._negatives(wanted.unique())])
+        table, index = torch.unique(rows, return_inverse=True)
+        logits = states[valid] @ self.codec.embedding[table].T  # (N, S)
+        return F.cross_entropy(logits, index[: len(wanted)])
+
+    def _negatives(self, tokens: Tensor) -> Tensor:
+        """Any rows, and one near each of the tokens."""
+        count, generator = len(self.near), self.generator
+        anywhere = torch.randint(0, count, (NEGATIVES,), generator=generator).to(tokens)
+        column = torch.randint(0, NEAR, (len(tokens),), generator=generator).to(tokens)
+        return torch.cat([anywhere, self.near[tokens, column]])
+
+    def texts(self, rows: list[list[int]]) -> Tensor:
+        """Of texts (token rows) whose latents were disturbed."""
+        ids, lengths = self.codec.pad(rows)  # (B, T)
+        return self(disturb(self.codec.encode(ids, lengths), self.generator), ids, lengths)
+
+    def episode(self, readouts: Readouts) -> Tensor:
+        """Of latents mixed as a memory of 16 to 64 facts mixes them when asked by paraphrase."""
+        rows, mix, wanted = readouts.batch(BATCH)  # mix (Q, B)
+        ids, lengths = self.codec.pad(rows)
+        stored = self.codec.encode(ids, lengths)
+        z = F.layer_norm(mix.to(stored) @ stored, stored.shape[-1:])
+        z = z + torch.rand(len(z), 1, generator=self.generator).to(z) * noise(z, self.generator)
+        return self(z, ids[wanted], lengths[wanted])
 
 
 @torch.no_grad()
@@ -149,12 +167,13 @@ def train(
     if state := run.resume():
         codec.load_state_dict(dict(state))
     generator = torch.Generator().manual_seed(seed + run.step)
+    loss_of = Loss(codec, generator)
     texts.rng.seed(seed + run.step)
     batches = texts.batches(BATCH)
     for step in run:
         read = step > 0.9 * steps and step % 2 == 0
-        loss = run.descend(lambda: episode_loss(codec, readouts, generator) if read  # noqa: B023
-                           else loss_of(codec, next(batches), generator))  # fmt: skip
+        loss = run.descend(lambda: loss_of.episode(readouts) if read  # noqa: B023
+                           else loss_of.texts(next(batches)))  # fmt: skip
         if run.due(20):
             run.log(loss=loss)
         if run.due(100):

@@ -42,6 +42,7 @@ EMPTY = (
 BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
 SIZES = (4, 16, 48, 64, 128, 256)  # facts of an episode
 BATCH = 96
+TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Episodes:
                 self._relational(facts, queries)
             elif kind < 0.84:
                 self._synthetic(facts, queries, self.rng.choice(synthetic.KINDS))
-            elif kind < 0.86:
+            elif kind < 0.88:
                 self._templated(facts, queries)
             elif kind < 0.95:
                 case = self.rng.choice(self.zsre)
@@ -193,19 +194,26 @@ class Episodes:
 
 
 def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:
-    logits = gate.logits([s.unit for s in samples], [s.fact for s in samples],
-                         torch.stack([s.match for s in samples])).float()  # fmt: skip
-    labels = torch.tensor([s.label for s in samples], device=logits.device)
+    logits, labels = _judged(gate, samples)
     return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def _judged(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+    """Uncalibrated logits and labels; samples of like length share a batch."""
+    ordered = sorted(samples, key=lambda s: len(s.unit) + len(s.fact))
+    parts = [ordered[i : i + TOGETHER] for i in range(0, len(ordered), TOGETHER)]
+    logits = [gate.logits([s.unit for s in p], [s.fact for s in p],
+                          torch.stack([s.match for s in p])) for p in parts]  # fmt: skip
+    labels = torch.tensor([s.label for s in ordered])
+    found = torch.cat(logits).float()
+    return found, labels.to(found.device)
 
 
 @torch.no_grad()
 def scores(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
-    """Uncalibrated logits and labels."""
-    parts = [samples[i : i + 64] for i in range(0, len(samples), 64)]
-    logits = [gate.logits([s.unit for s in p], [s.fact for s in p],
-                          torch.stack([s.match for s in p])) for p in parts]  # fmt: skip
-    return torch.cat(logits).float().cpu(), torch.tensor([s.label for s in samples])
+    """Uncalibrated logits and labels, on the CPU."""
+    logits, labels = _judged(gate, samples)
+    return logits.cpu(), labels.cpu()
 
 
 def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
@@ -250,9 +258,12 @@ def state(gate: ScopeGate) -> State:
 
 
 def load(gate: ScopeGate, saved: State) -> None:
+    """A head for other features than today's is not taken over: it starts anew."""
     delta = {name: t for name, t in saved.items() if name.startswith(lora.PREFIX)}
     lora.load(gate.encoder.adapters, delta)
-    gate.load_state_dict({k: v for k, v in saved.items() if k not in delta}, strict=False)
+    rest = {k: v for k, v in saved.items() if k not in delta}
+    if rest["head.0.weight"].shape == gate.head[0].weight.shape:
+        gate.load_state_dict(rest, strict=False)
 
 
 def train(

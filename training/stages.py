@@ -24,7 +24,7 @@ from service.model.lora import AdapterConfig
 from service.model.scope import ScopeGate
 from service.model.weights import DEFAULT_DECODER, DEFAULT_ENCODER, decoder_path, encoder_path
 from training import adapter, address, codec, held_out, scope
-from training.assemble import assemble
+from training.assemble import assemble, begin
 from training.data import Relations
 from training.episodes import Readouts
 from training.loop import Hardware
@@ -34,7 +34,10 @@ STEPS = {"address": 160, "codec": 3500, "adapter": 340, "scope": 400}
 
 @dataclass(frozen=True)
 class Setup:
-    """What a checkpoint is made of and where. `tokens`: T of the codec, the longest fact."""
+    """What a checkpoint is made of and where.
+
+    `tokens`: T of the codec, the longest fact; `start`: the checkpoint that training goes on from.
+    """
 
     data: Path
     runs: Path
@@ -42,6 +45,7 @@ class Setup:
     encoder: str = DEFAULT_ENCODER
     tokens: int = 32
     seed: int = 0
+    start: Path | None = None
     hardware: Hardware = field(default_factory=Hardware)
 
     @cached_property
@@ -115,14 +119,15 @@ STAGES: dict[str, Callable[[Setup, int], None]] = {
 }
 
 
-def run(setup: Setup, steps: dict[str, int], out: Path, threshold: float) -> None:
+def run(setup: Setup, steps: dict[str, int], out: Path, thresholds: tuple[float, float]) -> None:
     """The stages in `steps`, in order; a checkpoint in `out` once every stage has left its part."""
     torch.manual_seed(setup.seed)
+    if setup.start:
+        begin(setup.start, setup.runs)
     for name in STAGES:
         if name in steps:
             STAGES[name](setup, steps[name])
     if all((setup.runs / name / f"{name}.pt").exists() for name in STAGES):
         names = {"decoder": setup.decoder, "encoder": setup.encoder}
-        assemble(
-            setup.runs, out, setup.base, setup.sentence_encoder(), names, threshold, setup.seed
-        )
+        assemble(setup.runs, out, setup.base, setup.sentence_encoder(), names, thresholds,
+                 setup.seed, setup.start)  # fmt: skip

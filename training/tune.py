@@ -17,7 +17,7 @@ from memory_store.view import build_view
 from service.model.larimar import LarimarModel, fact_text
 from training.data import load_json
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:

@@ -34,6 +34,7 @@ class Reading:
     text: str = ""  # the readout, decoded from the latent
     ids: tuple[str, ...] = ()  # rows by weight, the best first
     weights: tuple[float, ...] = ()
+    suppressed: bool = False  # the best row says that the model shall not say what it knows
 
 
 def fact_text(prompt: str | None, target: str | None, text: str | None) -> str:
@@ -69,6 +70,7 @@ class LarimarModel:
         for module in (self.codec, self.gate, decoder.model, sentence.model):
             module.requires_grad_(False)
         self.threshold = float(card["scope"]["threshold"])
+        self.suppressed_threshold = float(card["scope"].get("suppressed", self.threshold))
         self.spec = MemorySpec(self.address.dim, self.codec.config.latent, checkpoint.fingerprint())
 
     @staticmethod
@@ -150,8 +152,13 @@ class LarimarModel:
             if answer.ids and (not best[i].ids or answer.confidence > best[i].confidence):
                 best[i] = answer
         return [dataclasses.replace(reading, in_scope=bool(reading.tokens) and
-                                    (force or reading.confidence >= self.threshold))
+                                    (force or self._opens(reading)))
                 for reading, force in zip(best, always, strict=True)]  # fmt: skip
+
+    def _opens(self, reading: Reading) -> bool:
+        """A leak is worse than a refusal too many: a suppression opens the gate sooner."""
+        least = self.suppressed_threshold if reading.suppressed else self.threshold
+        return reading.confidence >= least
 
     def _judge(
         self, units: Sequence[str], owner: Sequence[int], readouts: Sequence[Readout]
@@ -177,8 +184,8 @@ class LarimarModel:
             if readouts[i].cosines[0][0] >= CUE:
                 p = 1.0
             weights = tuple(float(w) for w in readouts[best].weights[0])
-            ids = readouts[best].ids[0]
-            out[i] = Reading(False, p, tuple(tokens[best]), texts[best], ids, weights)
+            ids, suppressed = readouts[best].ids[0], readouts[best].suppressed[0]
+            out[i] = Reading(False, p, tuple(tokens[best]), texts[best], ids, weights, suppressed)
         return out
 
     @torch.inference_mode()

@@ -4,7 +4,7 @@ A prompt is looked at in three units: its last sentence, its last two, and the w
 what the completion must continue (in chat, the last user message takes the prompt's place). A
 unit is read from memory; the fact read back *from the latent* and the unit go through a
 cross-encoder, whose pooled state, the match itself (cosine, lead over the second row, posterior
-variance, weight) and the overlap of the words give a calibrated probability. A unit whose
+variance, weight) and the overlap of words and numbers give a calibrated probability. A unit whose
 address is the row's own is the cue itself, and needs no opinion. The best unit decides.
 """
 
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from memory_store.store import Readout
-from service.model.address import Sketch
+from service.model.address import Sketch, words
 from service.model.encoder import SentenceEncoder
 
-FEATURES = 8
+FEATURES = 9
 CUE = 0.995  # cosine from which a unit is the stored cue; other numbers in one template reach .78
 STRANGER = 0.5  # the second row's cosine in a memory of hundreds; a small one has no such row
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
@@ -35,12 +35,19 @@ def units(prompt: str) -> tuple[str, ...]:
 
 
 def features(readout: Readout, query: int, unit: str, fact: str, sketch: Sketch) -> list[float]:
-    """The match of one query of a readout, and its words' overlap with the fact read back."""
+    """The match of one query of a readout, its words' overlap with the fact read back, and
+    whether it names a number that the fact does not."""
     cosines = [float(c) for c in readout.cosines[query]]  # by weight, the best first
     ranked = sorted(cosines, reverse=True)
     lead = ranked[0] - max([STRANGER, *ranked[1:2]])
     match = [cosines[0], lead, float(readout.variance[query]), float(readout.weights[query][0])]
-    return [*match, *sketch.coverage(unit, fact), *sketch.coverage(fact, unit)]
+    stray = float(bool(numbers(unit) - numbers(fact)))
+    return [*match, *sketch.coverage(unit, fact), *sketch.coverage(fact, unit), stray]
+
+
+def numbers(text: str) -> set[str]:
+    """The words with a digit in them."""
+    return {word for word in words(text) if any(map(str.isdigit, word))}
 
 
 class ScopeGate(nn.Module):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from torch.testing import assert_close
 from transformers import (
     BertConfig,
     BertModel,
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from memory_store.store import Fact
 from memory_store.view import build_view
+from service.model.checkpoint import FILES, Checkpoint
 from service.model.larimar import LarimarModel
 from tests.unit.training import folder
 from training import stages
@@ -58,15 +60,31 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("train")
     data = folder.write(root / "data")
     texts = [p.read_text() for p in sorted(data.rglob("*.*")) if "zsre" not in str(p)]
-    command = ["train", "--data", str(data), "--out", str(root / "out"), "--runs",
-               str(root / "runs"), "--decoder", str(_decoder(root / "gpt2", texts)),
-               "--encoder", str(_encoder(root / "bert", texts)), "--tokens", "24"]  # fmt: skip
+    _decoder(root / "gpt2", texts)
+    _encoder(root / "bert", texts)
+    for _ in range(2):  # the second finds all steps done, and only assembles again
+        train(root, "out", "runs")
+    return root
+
+
+def train(root: Path, out: str, runs: str, *more: str) -> None:
+    command = ["train", "--data", str(root / "data"), "--out", str(root / out), "--runs",
+               str(root / runs), "--decoder", str(root / "gpt2"), "--encoder",
+               str(root / "bert"), "--tokens", "24", *more]  # fmt: skip
     for name, count in STEPS.items():
         command += ["--steps", f"{name}={count}"]
-    for _ in range(2):  # the second finds all steps done, and only assembles again
-        done = CliRunner().invoke(app, command, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-    return root
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
+    train(trained, "next", "more", "--start", str(trained / "out"), "--stage", "scope")
+    before, after = (Checkpoint(trained / name) for name in ("out", "next"))
+    assert after.card["start"]["fingerprint"] == before.fingerprint()
+    assert after.card["start"]["steps"] == STEPS
+    assert after.card["steps"] == {**dict.fromkeys(STEPS, 0), "scope": 2}
+    for file in FILES[:3]:
+        assert_close(after.tensors(file), before.tensors(file), rtol=0, atol=0)
 
 
 def test_the_checkpoint_loads_and_reads_what_was_written(trained: Path) -> None:
