@@ -84,13 +84,13 @@ def _config(codec: Mapping[str, Tensor]) -> CodecConfig:
 
 def _origin(start: checkpoint.Checkpoint) -> dict[str, Any]:
     """What a card says of the checkpoint that its training went on from."""
-    known = {name: start.card.get(name) for name in ("revision", "steps", "start")}
+    known = {name: start.card.get(name) for name in ("revision", "steps", "quality", "start")}
     return {"fingerprint": start.fingerprint(), **known}
 
 
 def _last_report(path: Path) -> dict[str, Any]:
     """The last line of a stage's log that holds measurements and not only a loss."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     reports = [row for row in rows if "loss" not in row]
     return reports[-1] if reports else {}
 
