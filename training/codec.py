@@ -97,7 +97,9 @@ def disturb(z: Tensor, generator: torch.Generator) -> Tensor:
 def nearest(table: Tensor) -> Tensor:
     """The NEAR rows of a table (V, d) that lie nearest to each row by cosine, (V, NEAR)."""
     unit = F.normalize(table, dim=-1)
-    return torch.cat([(part @ unit.T).topk(NEAR + 1).indices[:, 1:] for part in unit.split(2048)])
+    return torch.cat(
+        [(part @ unit.T).topk(NEAR + 1).indices[:, 1:] for part in torch.split(unit, 2048)]
+    )
 
 
 class Loss:
@@ -112,7 +114,7 @@ class Loss:
         states = self.codec.states(z, ids.shape[1])
         valid = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         wanted = ids[valid]  # (N,)
-        rows = torch.cat([wanted, self._negatives(wanted.unique())])
+        rows = torch.cat([wanted, self._negatives(torch.unique(wanted))])
         table, index = torch.unique(rows, return_inverse=True)
         logits = states[valid] @ self.codec.embedding[table].T  # (N, S)
         return F.cross_entropy(logits, index[: len(wanted)])

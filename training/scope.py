@@ -27,6 +27,7 @@ from service.model.scope import ScopeGate, features
 from training import synthetic
 from training.data import Relations, fold, join, load_json, pokemqa, running_text, sentences, zsre
 from training.loop import Group, Hardware, Run, State
+from training.makers import near
 
 EMPTY = (
     "They play as",
@@ -40,8 +41,8 @@ EMPTY = (
     "They are",
 )
 BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
-SIZES = (4, 16, 48, 64, 128, 256)  # facts of an episode
-BATCH = 96
+SIZES = (4, 16, 48, 64, 128)  # facts of an episode
+BATCH = 64
 TOGETHER = 32
 
 
@@ -76,13 +77,13 @@ class Episodes:
         queries: list[Query] = []
         while len(facts) < size:
             kind, at = self.rng.random(), len(facts)
-            if kind < 0.65:
+            if kind < 0.5:
                 self._relational(facts, queries)
-            elif kind < 0.84:
+            elif kind < 0.82:
                 self._synthetic(facts, queries, self.rng.choice(synthetic.KINDS))
-            elif kind < 0.88:
+            elif kind < 0.86:
                 self._templated(facts, queries)
-            elif kind < 0.95:
+            elif kind < 0.94:
                 case = self.rng.choice(self.zsre)
                 facts.append((case["src"], join(case["src"], case["alt"])))
                 queries += [Query(case["rephrase"], at), Query(case["loc"], -1)]
@@ -136,16 +137,20 @@ class Episodes:
     ) -> None:
         r, at = self.rng, len(facts)
         entity, value, forms = kind
-        subject, near = entity(r), entity(r)
+        subject = entity(r)
         self._store(facts, synthetic.fill(r.choice(synthetic.cues(forms)), subject), value(r))
         queries.append(Query(self._dress(synthetic.fill(r.choice(forms), subject)), at))
-        if near != subject:
-            queries.append(Query(self._dress(synthetic.fill(r.choice(forms), near)), -1))
+        if stranger := near(entity, subject, r, r.choice((1, 6))):
+            queries.append(Query(self._dress(synthetic.fill(r.choice(forms), stranger)), -1))
         others = [k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms]
-        if others:
-            other = synthetic.fill(r.choice(r.choice(others)[2]), subject)
-            queries.append(Query(self._dress(other), -1))
-        if r.random() < 0.15:
+        for _, other_value, other in r.sample(others, min(2, len(others))):
+            stored = r.random() < 0.2
+            query = self._dress(synthetic.fill(r.choice(other), subject))
+            queries.append(Query(query, len(facts) if stored else -1))
+            if stored:
+                cue = synthetic.fill(r.choice(synthetic.cues(other)), subject)
+                self._store(facts, cue, other_value(r))
+        if r.random() < 0.1:
             queries.append(Query(synthetic.fill(r.choice(BARE).replace("{}", "{s}"), subject), -1))
 
     def _templated(self, facts: list[tuple[str, str]], queries: list[Query]) -> None:
@@ -153,13 +158,14 @@ class Episodes:
         r = self.rng
         entity, value, forms = r.choice(synthetic.KINDS)
         cue = r.choice(synthetic.cues(forms))
-        entities = list(dict.fromkeys(entity(r) for _ in range(18)))
-        for subject in entities[:10]:
+        entities = list(dict.fromkeys(entity(r) for _ in range(10)))
+        strangers = {near(entity, one, r) for one in entities[:8]} - {"", *entities}
+        for subject in entities:
             queries.append(Query(synthetic.fill(r.choice(forms), subject), len(facts)))
             facts.append(
                 (synthetic.fill(cue, subject), join(synthetic.fill(cue, subject), value(r)))
             )
-        for subject in entities[10:]:
+        for subject in sorted(strangers):
             queries.append(Query(synthetic.fill(r.choice([cue, r.choice(forms)]), subject), -1))
 
     def _dress(self, query: str) -> str:
@@ -270,7 +276,7 @@ def train(
     gate: ScopeGate, episodes: Episodes, out: Path, steps: int, hardware: Hardware, seed: int = 0
 ) -> None:
     moving = lora.parameters(gate.encoder.adapters) + list(gate.head.parameters())
-    run = Run(out, [Group(moving, 1e-3)], steps, hardware, decay=0.01)
+    run = Run(out, [Group(moving, 5e-4)], steps, hardware, decay=0.01)
     if saved := run.resume():
         load(gate, saved)
     episodes.rng.seed(seed + run.step)
