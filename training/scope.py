@@ -11,6 +11,7 @@ expected calibration error is reported on others.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,16 @@ TOGETHER = 32
 @dataclass(frozen=True, slots=True)
 class Query:
     text: str
-    fact: int  # index of the stored fact that it asks for; -1: none
+    about: str  # relation and entity that it asks for; "": nothing that anybody stores
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored fact: what it is about, its cue, its text."""
+
+    about: str
+    cue: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Sample:
 
 
 class Episodes:
-    """Stored facts (cue, text) and queries with their labels."""
+    """Stored facts and queries. Two may be about the same thing by chance: `about` decides."""
 
     def __init__(self, data: Path, address: AddressEncoder, seed: int) -> None:
         self.rng, self.relations, self.address = random.Random(seed), Relations(data), address
@@ -72,38 +82,38 @@ class Episodes:
         locality = load_json(data / "counterfact" / "train.json")
         self.locality = [c["locality_prompt"] for c in locality if fold(c["subject"]) not in held]
 
-    def episode(self, size: int) -> tuple[list[tuple[str, str]], list[Query]]:
-        facts: list[tuple[str, str]] = []
+    def episode(self, size: int) -> tuple[list[Row], list[Query]]:
+        facts: list[Row] = []
         queries: list[Query] = []
         while len(facts) < size:
-            kind, at = self.rng.random(), len(facts)
+            kind = self.rng.random()
             if kind < 0.5:
                 self._relational(facts, queries)
             elif kind < 0.82:
-                self._synthetic(facts, queries, self.rng.choice(synthetic.KINDS))
+                self._synthetic(facts, queries)
             elif kind < 0.86:
                 self._templated(facts, queries)
             elif kind < 0.94:
                 case = self.rng.choice(self.zsre)
-                facts.append((case["src"], join(case["src"], case["alt"])))
-                queries += [Query(case["rephrase"], at), Query(case["loc"], -1)]
+                facts.append(Row(case["src"], case["src"], join(case["src"], case["alt"])))
+                queries += [Query(case["rephrase"], case["src"]), Query(case["loc"], "")]
             else:
                 case = self.rng.choice(self.pokemqa)
-                facts.append((case["edit"], case["edit"]))
-                queries.append(Query(self.rng.choice(case["questions"]), at))
+                facts.append(Row(case["edit"], case["edit"], case["edit"]))
+                queries.append(Query(self.rng.choice(case["questions"]), case["edit"]))
         few = min(size, 32) // 8 + 1
-        queries += [Query(self.rng.choice(self.sentences), -1) for _ in range(few)]
-        queries += [Query(self.rng.choice(self.locality), -1) for _ in range(few)]
-        queries += [Query(e, -1) for e in self.rng.sample(EMPTY, min(4, few))]
+        queries += [Query(self.rng.choice(self.sentences), "") for _ in range(few)]
+        queries += [Query(self.rng.choice(self.locality), "") for _ in range(few)]
+        queries += [Query(e, "") for e in self.rng.sample(EMPTY, min(4, few))]
         return facts, queries
 
-    def _store(self, facts: list[tuple[str, str]], prompt: str, target: str) -> None:
+    def _row(self, about: str, prompt: str, target: str) -> Row:
         """The cue is the prompt, or a fact given as text, in this word order or turned round."""
         r, text = self.rng, join(prompt, target)
         if r.random() < 0.75:
-            return facts.append((prompt, text))
+            return Row(about, prompt, text)
         text = (synthetic.turned(prompt, target) if r.random() < 0.5 else None) or text
-        return facts.append((text, text))
+        return Row(about, text, text)
 
     def _target(self, relation: str) -> str:
         """Of the relation's kind, or anything at all."""
@@ -112,61 +122,60 @@ class Episodes:
             return rel.target(relation, r)
         return r.choice([*synthetic.KINDS])[1](r) if r.random() < 0.6 else r.choice(rel.all_objects)
 
-    def _relational(self, facts: list[tuple[str, str]], queries: list[Query]) -> None:
-        r, rel, at = self.rng, self.relations, len(facts)
+    def _relational(self, facts: list[Row], queries: list[Query]) -> None:
+        r, rel = self.rng, self.relations
         relation = r.choice(rel.names)
         subject, neighbour = r.choice(rel.subjects[relation]), r.choice(rel.subjects[relation])
-        prompt = rel.template(relation, r)
+        about, prompt = f"{relation} {subject}", rel.template(relation, r)
         if rel.statements.get(relation) and r.random() < 0.15:
             pattern = r.choice(sorted(rel.statements[relation]))
             text = pattern.format(subject).replace("[Y]", self._target(relation))
-            facts.append((text, text))
+            facts.append(Row(about, text, text))
         else:
-            self._store(facts, prompt.format(subject), self._target(relation))
-        queries.append(Query(self._dress(rel.template(relation, r).format(subject)), at))
-        if neighbour != subject:
-            form = prompt if r.random() < 0.5 else rel.template(relation, r)
-            queries.append(Query(self._dress(form.format(neighbour)), -1))
+            facts.append(self._row(about, prompt.format(subject), self._target(relation)))
+        queries.append(Query(self._dress(rel.template(relation, r).format(subject)), about))
+        form = prompt if r.random() < 0.5 else rel.template(relation, r)
+        queries.append(Query(self._dress(form.format(neighbour)), f"{relation} {neighbour}"))
         if other := rel.other_relation(relation, r):
-            queries.append(Query(self._dress(rel.template(other, r).format(subject)), -1))
+            query = self._dress(rel.template(other, r).format(subject))
+            queries.append(Query(query, f"{other} {subject}"))
         if r.random() < 0.15:
-            queries.append(Query(r.choice(BARE).format(subject), -1))
+            queries.append(Query(r.choice(BARE).format(subject), ""))
 
-    def _synthetic(
-        self, facts: list[tuple[str, str]], queries: list[Query], kind: synthetic.Kind
-    ) -> None:
-        r, at = self.rng, len(facts)
-        entity, value, forms = kind
-        subject = entity(r)
-        self._store(facts, synthetic.fill(r.choice(synthetic.cues(forms)), subject), value(r))
-        queries.append(Query(self._dress(synthetic.fill(r.choice(forms), subject)), at))
-        if stranger := near(entity, subject, r, r.choice((1, 6))):
-            queries.append(Query(self._dress(synthetic.fill(r.choice(forms), stranger)), -1))
-        others = [k for k in synthetic.KINDS if k[0] is entity and k[2] is not forms]
+    def _synthetic(self, facts: list[Row], queries: list[Query]) -> None:
+        """A fact, asked for; the likest of some strangers; other facts of the same entity."""
+        r = self.rng
+        entity, value, forms = kind = r.choice(synthetic.KINDS)
+        subject, cue = entity(r), r.choice(synthetic.cues(forms))
+        facts.append(self._row(f"{forms[0]} {subject}", synthetic.fill(cue, subject), value(r)))
+        self._ask(queries, forms, subject, r.choice(forms))
+        if stranger := near(entity, subject, r, r.choice((1, 6, 12))):
+            self._ask(queries, forms, stranger, cue if r.random() < 0.5 else r.choice(forms))
+        others = [k for k in synthetic.KINDS if k[0] is entity and k is not kind]
         for _, other_value, other in r.sample(others, min(2, len(others))):
-            stored = r.random() < 0.2
-            query = self._dress(synthetic.fill(r.choice(other), subject))
-            queries.append(Query(query, len(facts) if stored else -1))
-            if stored:
+            self._ask(queries, other, subject, other[0] if r.random() < 0.5 else r.choice(other))
+            if r.random() < 0.2:
                 cue = synthetic.fill(r.choice(synthetic.cues(other)), subject)
-                self._store(facts, cue, other_value(r))
+                facts.append(self._row(f"{other[0]} {subject}", cue, other_value(r)))
         if r.random() < 0.1:
-            queries.append(Query(synthetic.fill(r.choice(BARE).replace("{}", "{s}"), subject), -1))
+            queries.append(Query(synthetic.fill(r.choice(BARE).replace("{}", "{s}"), subject), ""))
 
-    def _templated(self, facts: list[tuple[str, str]], queries: list[Query]) -> None:
+    def _ask(self, queries: list[Query], forms: Sequence[str], subject: str, form: str) -> None:
+        text = self._dress(synthetic.fill(form, subject))
+        queries.append(Query(text, f"{forms[0]} {subject}"))
+
+    def _templated(self, facts: list[Row], queries: list[Query]) -> None:
         """Many facts in one wording, and entities of it that were never stored."""
         r = self.rng
         entity, value, forms = r.choice(synthetic.KINDS)
         cue = r.choice(synthetic.cues(forms))
         entities = list(dict.fromkeys(entity(r) for _ in range(10)))
-        strangers = {near(entity, one, r) for one in entities[:8]} - {"", *entities}
         for subject in entities:
-            queries.append(Query(synthetic.fill(r.choice(forms), subject), len(facts)))
-            facts.append(
-                (synthetic.fill(cue, subject), join(synthetic.fill(cue, subject), value(r)))
-            )
-        for subject in sorted(strangers):
-            queries.append(Query(synthetic.fill(r.choice([cue, r.choice(forms)]), subject), -1))
+            prompt = synthetic.fill(cue, subject)
+            facts.append(Row(f"{forms[0]} {subject}", prompt, join(prompt, value(r))))
+            self._ask(queries, forms, subject, r.choice(forms))
+        for stranger in sorted({near(entity, one, r) for one in entities[:8]} - {""}):
+            self._ask(queries, forms, stranger, r.choice([cue, r.choice(forms)]))
 
     def _dress(self, query: str) -> str:
         """The unit in which a query may come: alone, after other text, as Q and A."""
@@ -183,19 +192,19 @@ class Episodes:
     def samples(self, size: int) -> list[Sample]:
         """One episode, written and read; queries that read nothing are left out."""
         facts, queries = self.episode(size)
-        keys = self.address.encode([cue for cue, _ in facts]).numpy()
+        keys = self.address.encode([row.cue for row in facts]).numpy()
         spec = MemorySpec(keys.shape[1], 2, "")
-        rows = [Fact(cue, key, np.ones(2, np.float32), id=str(i))
-                for i, ((cue, _), key) in enumerate(zip(facts, keys, strict=True))]  # fmt: skip
+        rows = [Fact(row.cue, key, np.ones(2, np.float32), id=str(i))
+                for i, (row, key) in enumerate(zip(facts, keys, strict=True))]  # fmt: skip
         readout = build_view(rows, spec).read(
             self.address.encode([q.text for q in queries]).numpy())  # fmt: skip
         found = []
         for i, (query, ids) in enumerate(zip(queries, readout.ids, strict=True)):
             if ids:
-                fact = facts[int(ids[0])][1]
-                match = features(readout, i, query.text, fact, self.address.sketch)
-                label = float(ids[0] == str(query.fact))
-                found.append(Sample(query.text, fact, torch.tensor(match), label))
+                row = facts[int(ids[0])]
+                match = features(readout, i, query.text, row.text, self.address.sketch)
+                label = float(row.about == query.about)
+                found.append(Sample(query.text, row.text, torch.tensor(match), label))
         return found
 
 
@@ -275,8 +284,9 @@ def load(gate: ScopeGate, saved: State) -> None:
 def train(
     gate: ScopeGate, episodes: Episodes, out: Path, steps: int, hardware: Hardware, seed: int = 0
 ) -> None:
-    moving = lora.parameters(gate.encoder.adapters) + list(gate.head.parameters())
-    run = Run(out, [Group(moving, 5e-4)], steps, hardware, decay=0.01)
+    groups = [Group(lora.parameters(gate.encoder.adapters), 5e-4),
+              Group(list(gate.head.parameters()), 4e-3)]  # fmt: skip
+    run = Run(out, groups, steps, hardware, decay=0.01)
     if saved := run.resume():
         load(gate, saved)
     episodes.rng.seed(seed + run.step)
