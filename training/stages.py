@@ -29,7 +29,7 @@ from training.data import Relations
 from training.episodes import Readouts
 from training.loop import Hardware
 
-STEPS = {"address": 160, "codec": 3500, "adapter": 340, "scope": 400}
+STEPS = {"address": 160, "codec": 3500, "adapter": 340, "scope": 960}
 
 
 @dataclass(frozen=True)
