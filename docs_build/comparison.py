@@ -1,0 +1,62 @@
+"""The table and the picture of editors beside this service, from evaluation/results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docs_build.svg import Sheet
+from docs_build.tables import table
+from evaluation.__main__ import RESULTS
+from evaluation.report import COMPARED, Body, read
+
+OURS = "this service"
+
+
+def page() -> str:
+    bodies = _bodies()
+    rows = [[_bold(name, name), facts, *[_share(body["shares"].get(c)) for c in COMPARED],
+             _seconds(body), body["revision"]] for name, facts, body in bodies]  # fmt: skip
+    head = ("editor", "edits together", *COMPARED, "seconds an edit", "revision")
+    return table(head, rows) + "\n" + _picture(bodies)
+
+
+def _bodies() -> list[tuple[str, int, Body]]:
+    """(editor, edits together, result), this service first, the many before the single."""
+    found = [
+        (OURS, body["facts"], body) for body in read(RESULTS) if body["suite"] == "counterfact"
+    ]
+    others = [(body["suite"].rpartition("-")[0], int(body["facts"]), body)
+              for body in read(RESULTS / "baselines")]  # fmt: skip
+    return found + sorted(others, key=lambda one: (one[0] == "unedited", one[0], -one[1]))
+
+
+def _share(share: Any) -> str:
+    if not share:
+        return ""
+    return f"{share['value']:.2f} [{share['low']:.2f}, {share['high']:.2f}] ({share['n']})"
+
+
+def _seconds(body: Body) -> str:
+    seconds = body.get("figures", {}).get("seconds per edit")
+    return "" if seconds is None else f"{seconds:.2g}"
+
+
+def _bold(name: str, text: str) -> str:
+    return f"**{text}**" if name == OURS else text
+
+
+def _picture(bodies: list[tuple[str, int, Body]]) -> str:
+    """Three bars an editor: what it should say, in other words, and what it should leave alone."""
+    shown = ("edit, clean", "paraphrase", "neighbours equal base")
+    s = Sheet("editors", "Editors by three shares", 720, 40 + 52 * len(bodies))
+    for i, (name, colour) in enumerate(zip(shown, ("a", "b", "c"), strict=True)):
+        s.bar(200 + 160 * i, 6, 12, 12, colour)
+        s.text(218 + 160 * i, 17, name, "small", "start")
+    for i, (name, facts, body) in enumerate(bodies):
+        y = 36 + 52 * i
+        s.text(190, y + 19, f"{name}, {facts}", "bold" if name == OURS else "", "end")
+        for j, (share, colour) in enumerate(zip(shown, ("a", "b", "c"), strict=True)):
+            value = body["shares"].get(share, {}).get("value", 0.0)
+            s.bar(200, y + 14 * j, 440 * value, 11, colour)
+            s.text(206 + 440 * value, y + 14 * j + 10, f"{value:.2f}", "small", "start")
+    return s.inline()
