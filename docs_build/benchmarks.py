@@ -8,6 +8,7 @@ object or list of objects. A column named `a/b` is a ratio of one run and is dra
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,25 +122,24 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
 
 
 def bars(title: str, rows: Sequence[Mapping[str, Any]], first: str, ratios: Sequence[str]) -> str:
-    """Ratios as bars with a line at 1."""
+    """Ratios as bars on a logarithmic scale, from a line at 1."""
     drawn = [
         (f"{first} {_cell(row[first])}".strip(), name, float(row[name]))
         for row in rows
         for name in ratios
-        if isinstance(row.get(name), int | float)
+        if isinstance(row.get(name), int | float) and row[name] > 0
     ]
     if not drawn:
         return ""
-    top = max(2.0, *(value for *_, value in drawn))
-    s = Sheet(f"bars-{zlib.crc32(title.encode())}", f"{title}: ratios", 720, 30 + 22 * len(drawn))
+    scale = 170 / max(1.0, *(abs(math.log2(value)) for *_, value in drawn))
+    s = Sheet(f"bars-{zlib.crc32(title.encode())}", f"{title}: ratios", 760, 34 + 22 * len(drawn))
     for i, (label, name, value) in enumerate(drawn):
-        y = 24 + 22 * i
-        s.text(250, y + 12, f"{label}, {name}", "small", "end")
-        s.bar(260, y, 380 * value / top, 15, ("a", "b", "c")[ratios.index(name) % 3])
-        s.text(268 + 380 * value / top, y + 12, f"{value:g}", "small", "start")
-    one = 260 + 380 / top
-    s.line(one, 18, one, 26 + 22 * len(drawn), "ink")
-    s.text(one, 12, "1", "small")
+        y, length = 26 + 22 * i, scale * math.log2(value)
+        s.text(270, y + 12, f"{label}, {name}", "small", "end")
+        s.bar(480 + min(length, 0), y, abs(length), 15, ("a", "b", "c")[ratios.index(name) % 3])
+        s.text(488 + max(length, 0), y + 12, f"{value:g}", "small", "start")
+    s.line(480, 20, 480, 30 + 22 * len(drawn), "ink")
+    s.text(480, 14, "1", "small")
     return s.inline()
 
 

@@ -1,7 +1,7 @@
 """What MkDocs calls while it builds the site (mkdocs.yml names this file).
 
 `<!-- made: NAME -->` becomes what the code says, other Markdown of the repository becomes pages,
-and navigation entries `folder/*` become the folder's pages that no other entry names.
+and navigation entries `folder/*` (or `*`) become the folder's pages that no other entry names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs_build import api, benchmarks, commands, comparison, configuration, errors, maths, metrics
+from docs_build import (
+    api,
+    benchmarks,
+    commands,
+    comparison,
+    configuration,
+    decisions,
+    errors,
+    maths,
+    metrics,
+)
 from docs_build.svg import inlined
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +46,7 @@ MADE: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "comparison": comparison.page,
     "configuration": configuration.page,
+    "decisions": decisions.page,
     "errors": errors.page,
     "metrics": metrics.own,
     "process metrics": metrics.process,
@@ -69,9 +80,10 @@ def expanded(nav: list[Any], uris: list[str]) -> list[Any]:
             if isinstance(entry, dict):
                 (title, value), *_ = entry.items()
                 out.append({title: expand(value) if isinstance(value, list) else value})
-            elif entry.endswith("/*"):
+            elif entry.endswith("*"):
+                folder = entry[:-1].rstrip("/")
                 out += [uri for uri in uris if uri not in named and uri.endswith(".md")
-                        and uri.rpartition("/")[0] == entry[:-2]]  # fmt: skip
+                        and uri.rpartition("/")[0] == folder]  # fmt: skip
             else:
                 out.append(entry)
         return out

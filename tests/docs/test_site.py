@@ -118,6 +118,6 @@ def test_what_is_committed_is_current() -> None:
 
 
 def test_a_folder_in_the_navigation_is_the_rest_of_it() -> None:
-    nav = ["index.md", {"More": ["a/first.md", "a/*"]}]
-    uris = ["a/deep/x.md", "a/first.md", "a/picture.png", "a/second.md", "index.md"]
-    assert expanded(nav, uris) == ["index.md", {"More": ["a/first.md", "a/second.md"]}]
+    nav = ["index.md", {"More": ["a/first.md", "a/*"]}, "*"]
+    uris = ["a/deep/x.md", "a/first.md", "a/picture.png", "a/second.md", "b.md", "index.md"]
+    assert expanded(nav, uris) == ["index.md", {"More": ["a/first.md", "a/second.md"]}, "b.md"]
