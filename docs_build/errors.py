@@ -29,6 +29,11 @@ ADVICE = {
     "policy_fixed": "Make another tenant.",
     "idempotency_key_reused": "Draw a new key for a new body.",
     "checkpoint_mismatch": "See [upgrades](../operations/upgrades.md).",
+    "not_reencodable": "Forget or shorten the facts that `details` names, then "
+    "`larimar reencode` again.",
+    "other_checkpoint": "Ask a process of the new checkpoint: `larimar reencode --wait` does.",
+    "unsupported_media_type": "Send JSON, with the header.",
+    "out_of_memory": "Resend; lower `LARIMAR_MAX_ROWS` where it comes again.",
     "page_corrupt": "Restore the tenant from a [snapshot](../operations/backup.md).",
     "store_full": "Give the store more memory. Forgetting goes on working.",
     "durability_unconfirmed": "It is applied. Resend with the same key to have it confirmed.",

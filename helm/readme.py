@@ -22,7 +22,8 @@ HEAD = """\
 One process a pod, any replica for any tenant, all state in Redis or Valkey. Kubernetes 1.30 or
 newer, Helm 3 or 4. Operating it: `docs/operations/`.
 
-```sh
+<!-- not run: it needs a cluster -->
+```bash
 # CPU, with a Valkey of the release's own
 helm install larimar helm/larimar --set gpu.count=0 --set valkey.enabled=true \\
   --set image.repository=REGISTRY/larimar-service

@@ -1,18 +1,22 @@
 """The code blocks of a page, run in order: one shell and one Python namespace a page.
 
-    ```bash, ```sh, ```python            run; a status other than 0 or an exception fails the page
+    ```bash, ```python                   run; a status other than 0 or an exception fails the page
     <!-- not run: WHY --> before one     cannot be run here; commands.py checks it instead
     ```TEXT title="output"               what the block before it printed
     ```TEXT title="output of the model"  the same; compared where the real model answers
+    ```json                              must be JSON
+    ```yaml                              values of the chart, which must render with them
 
-In an output `…` stands for anything, and white space does not count. The address and the data
-folder that the documentation uses are those of the test's service.
+A block of another language fails: nobody would notice when it rots. In an output `…` stands for
+anything, and white space does not count. The address and the data folder that the documentation
+uses are those of the test's service.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -24,10 +28,11 @@ from sybil import Document, Example, Region
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 
-from tests.docs.commands import check
+from tests.docs.commands import check, check_values
 
 MARK = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
 OUTPUT = re.compile(r'\w+ title="output(?P<model> of the model)?"')
+LANGUAGES = ("bash", "python", "json", "yaml")
 DONE = "-- block is done --"
 SECONDS = 300  # a block that hangs, not one that is slow
 # What replies with an error must not pass for success.
@@ -90,12 +95,8 @@ class Runner:
                 region.evaluator = self.checked
             elif found := OUTPUT.fullmatch(language):
                 region.evaluator = self.compared if self.real or not found["model"] else None
-            elif language in ("bash", "sh", "shell", "console"):
-                region.evaluator = self.bash
-            elif language == "python":
-                region.evaluator = self.python
             else:
-                continue
+                region.evaluator = getattr(self, language if language in LANGUAGES else "unknown")
             if region.evaluator:
                 yield region
 
@@ -106,6 +107,15 @@ class Runner:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             PythonEvaluator()(example)
         self.printed = out.getvalue()
+
+    def json(self, example: Example) -> None:
+        json.loads(example.parsed)
+
+    def yaml(self, example: Example) -> None:
+        check_values(str(example.parsed))
+
+    def unknown(self, example: Example) -> None:
+        raise AssertionError(f"{example.path}:{example.line}: nothing runs such a block")
 
     def checked(self, example: Example) -> None:
         check(str(example.parsed))

@@ -21,6 +21,7 @@ import yaml
 from cli.main import app
 
 ROOT = Path(__file__).parents[2]
+INSTALLED = {"valkey": {"enabled": True}}  # values of a release that is there already
 PLACEHOLDER = {"HOST": "redis", "PASSWORD": "secret", "REGISTRY": "registry.example"}
 
 
@@ -37,6 +38,8 @@ def check(script: str) -> None:
                 check_larimar(rest)
             case ["helm", "install" | "upgrade" | "template", _, chart, *rest]:
                 check_chart(chart, rest)
+            case ["kubectl", "exec", _, "--", "larimar", *rest]:
+                check_larimar(rest)
             case ["docker", "build", *rest]:
                 check_image(rest)
             case ["docker", "compose", "-f", file, *_]:
@@ -61,13 +64,22 @@ def check_larimar(words: list[str]) -> None:
 
 def check_chart(chart: str, words: list[str]) -> None:
     """The chart renders with the values that `--set` and `-f` give."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(INSTALLED) if "--reuse-values" in words else {}
     for flag, value in pairwise(words):
         if flag == "--set":
             _set(values, *value.split("=", 1))
         elif flag in ("-f", "--values") and (ROOT / value).is_file():
             values |= yaml.safe_load((ROOT / value).read_text("utf-8"))
-    with helm_python.Chart.load(str(ROOT / chart)) as loaded:
+    _render(ROOT / chart, values)
+
+
+def check_values(text: str) -> None:
+    """The chart takes these values."""
+    _render(ROOT / "helm/larimar", INSTALLED | yaml.safe_load(text))
+
+
+def _render(chart: Path, values: dict[str, Any]) -> None:
+    with helm_python.Chart.load(str(chart)) as loaded:
         assert loaded.render(values, name="docs", namespace="docs")
 
 

@@ -27,14 +27,22 @@ def test_code_blocks(page: Path, runner: Runner) -> None:
     blocks.run(page, runner)
 
 
-def test_a_failing_block_is_noticed(tmp_path: Path, runner: Runner) -> None:
-    for block in ("```bash\nfalse\necho here\n```", "```python\nassert 1 == 2\n```",
-                  "```bash\necho 1\n```\n\n```text title=\"output\"\n2\n```",
-                  "```bash\ncurl http://127.0.0.1:8000/v1/nothing\n```"):  # fmt: skip
-        (tmp_path / "page.md").write_text(f"# Page\n\n{block}\n", "utf-8")
-        with pytest.raises(AssertionError):
-            blocks.run(tmp_path / "page.md", runner)
-        runner.shell = blocks.Shell(tmp_path, {"PATH": "/usr/bin:/bin"})
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```bash\nfalse\necho here\n```",
+        "```python\nassert 1 == 2\n```",
+        '```bash\necho 1\n```\n\n```text title="output"\n2\n```',
+        "```bash\ncurl http://127.0.0.1:8000/v1/nothing\n```",
+        "```json\n{nothing}\n```",
+        "```yaml\nnothing: 1\n```",
+        "```toml\na = 1\n```",
+    ],
+)
+def test_a_failing_block_is_noticed(block: str, tmp_path: Path, runner: Runner) -> None:
+    (tmp_path / "page.md").write_text(f"# Page\n\n{block}\n", "utf-8")
+    with pytest.raises((AssertionError, ValueError)):
+        blocks.run(tmp_path / "page.md", runner)
 
 
 @pytest.mark.parametrize(
@@ -49,5 +57,5 @@ def test_a_failing_block_is_noticed(tmp_path: Path, runner: Runner) -> None:
     ],
 )
 def test_a_command_that_cannot_be_right_is_noticed(command: str) -> None:
-    with pytest.raises((AssertionError, Exception)):
+    with pytest.raises((AssertionError, ValueError)):
         check(command)
