@@ -116,15 +116,20 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
     """Anything as rows of a table."""
     if isinstance(value, list):
         return [row if isinstance(row, dict) else {"": row} for row in value]
-    if value and all(isinstance(row, dict) for row in value.values()):
-        return [{"": name, **row} for name, row in value.items()]
-    return [value] if value else []
+    rows = [row for row in value.values() if isinstance(row, dict)]
+    if not rows or len(rows) < len(value):
+        return [value] if value else []
+    if len({name for row in rows for name in row}) == sum(map(len, rows)) > len(rows[0]):
+        # nothing in common: one below the other
+        return [{"of": of, "": name, "value": cell}
+                for of, row in value.items() for name, cell in row.items()]  # fmt: skip
+    return [{"": name, **row} for name, row in value.items()]
 
 
 def bars(title: str, rows: Sequence[Mapping[str, Any]], first: str, ratios: Sequence[str]) -> str:
     """Ratios as bars on a logarithmic scale, from a line at 1."""
     drawn = [
-        (f"{first} {_cell(row[first])}".strip(), name, float(row[name]))
+        (f"{first} {_cell(row.get(first, ''))}".strip(), name, float(row[name]))
         for row in rows
         for name in ratios
         if isinstance(row.get(name), int | float) and row[name] > 0

@@ -45,8 +45,9 @@ HEAD = ("variable", "default", "what it does")
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
-        return f"{value} ({value >> 20} MiB)"
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if isinstance(value, int) and value and value % (1 << power) == 0:
+            return f"{value} ({value >> power} {unit})"
     return value.as_posix() if isinstance(value, Path) else str(value)
 
 

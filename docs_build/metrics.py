@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from docs_build.tables import code, table
 from service.metrics import Metrics
 
-SUFFIX = {"counter": "_total"}
+PREFIX = "larimar_"
 
 
 def own() -> str:
-    """The service's metrics, in the order of service/metrics.py."""
-    rows = [[code(m._name + SUFFIX.get(str(m._type), "")), m._type, _labels(m), m._documentation]
-            for m in _own(Metrics())]  # fmt: skip
+    """The service's metrics: in the order of service/metrics.py, then what is counted elsewhere."""
+    metrics = Metrics()
+    rows = [[code(_sampled(m._name, str(m._type))), m._type, _labels(m), m._documentation]
+            for m in _own(metrics)]  # fmt: skip
+    rows += [[code(_sampled(family.name, family.type)), family.type, "", family.documentation]
+             for family in _others(metrics) if family.name.startswith(PREFIX)]  # fmt: skip
     return table(("name", "type", "labels", "what it counts"), rows)
 
 
 def process() -> str:
     """What the Prometheus client says of any process."""
-    metrics = Metrics()
-    ours = {metric._name for metric in _own(metrics)}
-    rows = [[code(family.name), family.type, family.documentation]
-            for family in metrics.registry.collect() if family.name not in ours]  # fmt: skip
+    rows = [[code(_sampled(family.name, family.type)), family.type, family.documentation]
+            for family in _others(Metrics()) if not family.name.startswith(PREFIX)]  # fmt: skip
     return table(("name", "type", "what it is"), rows)
+
+
+def _sampled(name: str, kind: str) -> str:
+    """The name that a query needs."""
+    return f"{name}_total" if kind == "counter" else name
+
+
+def _others(metrics: Metrics) -> list[Metric]:
+    """Families of collectors that are no metric of service/metrics.py."""
+    ours = {metric._name for metric in _own(metrics)}
+    return [family for family in metrics.registry.collect() if family.name not in ours]
 
 
 def _own(metrics: Metrics) -> list[MetricWrapperBase]:

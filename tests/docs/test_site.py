@@ -18,6 +18,7 @@ from docs_build.hooks import expanded
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.docs.commands import ROOT
+from tests.docs.test_blocks import PAGES
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,13 @@ def test_the_reference_of_the_command_line_has_every_verb(site: Path) -> None:
     text = text_of(site, "reference/cli")
     for verb in VERBS:
         assert f"larimar {verb}" in text
+
+
+def test_links_of_pages_outside_the_site_lead_somewhere() -> None:
+    for page in PAGES:
+        if (ROOT / "docs") not in page.parents:
+            for link in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+                assert re.match(r"\w+:", link) or (page.parent / link).exists(), (page, link)
 
 
 def test_what_is_committed_is_current() -> None:
