@@ -1,14 +1,14 @@
 """The benchmark page: every file of benchmarks/results as tables, and as bars where it has ratios.
 
-Result files are JSON of whatever shape fits the measurement. Read here: `command`, `revision`,
-`date`, `machine` and other plain values at the top as the conditions; below them, a table for each
-object or list of objects. A column named `a/b` is a ratio of one run and is drawn.
+Result files are JSON of whatever shape fits the measurement: conditions at the top, below them
+figures and objects of figures. A column named `a/b` is a ratio of one run and is drawn.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import textwrap
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,16 @@ from typing import Any
 from docs_build.svg import Sheet
 from docs_build.tables import code, table
 
+CONDITIONS = (
+    "command",
+    "revision",
+    "date",
+    "machine",
+    "device",
+    "cores",
+    "threads",
+    "load average",
+)
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 
 
@@ -32,6 +42,25 @@ class Highlight:
 
 
 HIGHLIGHTS = (
+    Highlight(
+        "generation_speed",
+        ("one client / generate alone (bar 2)",),
+        "decode for one client, against transformers' `generate`",
+        "{:.1f} x its tokens a second",
+    ),
+    Highlight(
+        "generation_speed",
+        ("16 clients / generate's batch (bar 1)",),
+        "decode for 16 clients with memory, against a batch of 16 of `generate`",
+        "{:.1f} x its tokens a second",
+    ),
+    Highlight(
+        "generation_speed",
+        (),
+        "tokens a second beside llama.cpp on the same weights: 16 clients; one client",
+        "{0[16 clients, conditioned, tokens/s]:.0f} to {0[llama.cpp][16 clients, tokens/s]:.0f}; "
+        "{0[one client, tokens/s]:.0f} to {0[llama.cpp][one client, tokens/s]:.0f}",
+    ),
     Highlight(
         "memory_proofs",
         ("kill -9 of writer and Valkey",),
@@ -70,20 +99,19 @@ def files() -> list[Path]:
 
 def highlights() -> str:
     """The README's table; a figure whose file or place is missing is left out."""
-    rows = [(one.claim, f"**{one.form.format(value)}**")
-            for one in HIGHLIGHTS if (value := _found(one)) is not None]  # fmt: skip
+    rows = [(one.claim, f"**{figure}**") for one in HIGHLIGHTS if (figure := _figure(one))]
     return table(("measured", "figure"), rows)
 
 
-def _found(one: Highlight) -> Any:
+def _figure(one: Highlight) -> str:
     path = RESULTS / f"{one.file}.json"
-    value: Any = json.loads(path.read_text("utf-8")) if path.exists() else None
-    for step in one.path:
-        try:
+    try:
+        value: Any = json.loads(path.read_text("utf-8"))
+        for step in one.path:
             value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
+        return one.form.format(value)
+    except (FileNotFoundError, LookupError, TypeError):
+        return ""
 
 
 def _title(path: Path) -> str:
@@ -93,37 +121,48 @@ def _title(path: Path) -> str:
 
 def _file(path: Path) -> Iterator[str]:
     body: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    plain = {k: v for k, v in body.items() if not isinstance(v, dict | list)}
-    yield "; ".join(f"{key} {code(_cell(value))}" for key, value in plain.items()) + ".\n"
-    for key, value in body.items():
-        if key not in plain:
-            yield from _section(key, value)
+    given = {name: body.pop(name) for name in CONDITIONS if name in body}
+    yield "; ".join(f"{name} {code(_cell(value))}" for name, value in given.items()) + ".\n"
+    yield from _section("", body)
 
 
-def _section(key: str, value: Any) -> Iterator[str]:
-    rows = _rows(value)
-    if not rows:
+def _section(title: str, value: Any) -> Iterator[str]:
+    """What was measured: rows that are alike as a table, the rest one below the other."""
+    if title:
+        yield f"**{title}**\n"
+    if rows := _alike(value):
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        yield table(columns, [[_cell(row.get(name, "")) for name in columns] for row in rows])
+        yield bars(title, rows, columns[0], [name for name in columns if _is_ratio(name)])
         return
-    yield f"**{key}**\n"
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    yield table(columns, [[_cell(row.get(name, "")) for name in columns] for row in rows])
-    ratios = [name for name in columns if "/" in name and len(rows) > 1]
-    if ratios:
-        yield bars(key, rows, columns[0], ratios)
+    if plain := {name: one for name, one in value.items() if not _holds(one)}:
+        yield table(("", "figure"), [(name, _cell(one)) for name, one in plain.items()])
+    for name, one in value.items():
+        if name not in plain:
+            yield from _section(f"{title}: {name}" if title else name, one)
 
 
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    """Anything as rows of a table."""
+def _holds(value: Any) -> bool:
+    """Whether it is more than one figure."""
+    return bool(value) and (
+        isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))
+    )
+
+
+def _alike(value: Any) -> list[Mapping[str, Any]]:
+    """Rows of one table: a list, or a dictionary of rows that have the same columns."""
     if isinstance(value, list):
-        return [row if isinstance(row, dict) else {"": row} for row in value]
-    rows = [row for row in value.values() if isinstance(row, dict)]
-    if not rows or len(rows) < len(value):
-        return [value] if value else []
-    if len({name for row in rows for name in row}) == sum(map(len, rows)) > len(rows[0]):
-        # nothing in common: one below the other
-        return [{"of": of, "": name, "value": cell}
-                for of, row in value.items() for name, cell in row.items()]  # fmt: skip
-    return [{"": name, **row} for name, row in value.items()]
+        return value
+    rows = list(value.values())
+    if len(rows) > 1 and all(
+        isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows
+    ):
+        return [{"": name, **row} for name, row in value.items()]
+    return []
+
+
+def _is_ratio(name: str) -> bool:
+    return "/" in name and not name.endswith("/s")
 
 
 def bars(title: str, rows: Sequence[Mapping[str, Any]], first: str, ratios: Sequence[str]) -> str:
@@ -154,4 +193,6 @@ def _cell(value: Any) -> str:
         return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return ", ".join(map(_cell, value)) or "none"
+    return textwrap.shorten(str(value), 160, placeholder=" …")
