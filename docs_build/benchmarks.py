@@ -57,7 +57,7 @@ HIGHLIGHTS = (
     Highlight(
         "generation_speed",
         (),
-        "tokens a second beside llama.cpp on the same weights: 16 clients; one client",
+        "tokens a second, this service to llama.cpp on the same weights: 16 clients; one client",
         "{0[16 clients, conditioned, tokens/s]:.0f} to {0[llama.cpp][16 clients, tokens/s]:.0f}; "
         "{0[one client, tokens/s]:.0f} to {0[llama.cpp][one client, tokens/s]:.0f}",
     ),
@@ -128,14 +128,16 @@ def _file(path: Path) -> Iterator[str]:
 
 def _section(title: str, value: Any) -> Iterator[str]:
     """What was measured: rows that are alike as a table, the rest one below the other."""
-    if title:
+    rows = _alike(value)
+    plain = {} if rows else {name: one for name, one in value.items() if not _holds(one)}
+    if title and (rows or plain):
         yield f"**{title}**\n"
-    if rows := _alike(value):
+    if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         yield table(columns, [[_cell(row.get(name, "")) for name in columns] for row in rows])
-        yield bars(title, rows, columns[0], [name for name in columns if _is_ratio(name)])
+        yield bars(title or "Measured", rows, columns[0], [name for name in columns if _is_ratio(name)])
         return
-    if plain := {name: one for name, one in value.items() if not _holds(one)}:
+    if plain:
         yield table(("", "figure"), [(name, _cell(one)) for name, one in plain.items()])
     for name, one in value.items():
         if name not in plain:
