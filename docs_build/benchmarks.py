@@ -135,7 +135,8 @@ def _section(title: str, value: Any) -> Iterator[str]:
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         yield table(columns, [[_cell(row.get(name, "")) for name in columns] for row in rows])
-        yield bars(title or "Measured", rows, columns[0], [name for name in columns if _is_ratio(name)])
+        ratios = [name for name in columns if _is_ratio(name)]
+        yield bars(title or "Measured", rows, columns[0], ratios)
         return
     if plain:
         yield table(("", "figure"), [(name, _cell(one)) for name, one in plain.items()])
