@@ -61,7 +61,7 @@ class Shell:
         timer.start()
         lines: list[str] = []
         try:
-            self._bash.stdin.write(f"{{\n{script}\n}} </dev/null\necho '{DONE}'\n")
+            self._bash.stdin.write(f"{{\n{script}\n}} </dev/null\nprintf '\\n%s\\n' '{DONE}'\n")
             self._bash.stdin.flush()
             for line in self._bash.stdout:
                 if line.strip() == DONE:
