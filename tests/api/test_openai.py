@@ -117,7 +117,7 @@ def test_logprobs(client: openai.OpenAI) -> None:
 def test_a_stream_of_completions(client: openai.OpenAI, tenant: Tenant) -> None:
     tenant.write(FACT)
     plain = client.completions.create(model="default", prompt=[CAPITAL, OTHER])
-    texts, ends, counted = ["", ""], {}, None
+    texts, ends, uses, counted = ["", ""], {}, {}, None
     for chunk in client.completions.create(
         model="default",
         prompt=[CAPITAL, OTHER],
@@ -128,9 +128,11 @@ def test_a_stream_of_completions(client: openai.OpenAI, tenant: Tenant) -> None:
             texts[choice.index] += choice.text
             if choice.finish_reason:
                 ends[choice.index] = choice.finish_reason
+                uses[choice.index] = used(choice)
         counted = chunk.usage or counted
     assert texts == [choice.text for choice in plain.choices]
     assert ends == {choice.index: choice.finish_reason for choice in plain.choices}
+    assert uses == {choice.index: used(choice) for choice in plain.choices}
     assert counted == plain.usage
 
 
@@ -147,7 +149,7 @@ def test_a_conversation_asks_its_last_user_message(client: openai.OpenAI, tenant
     assert used(reply)["fact_ids"] == [id]
     assert "Lyon" in reply.choices[0].message.content
     assert reply.choices[0].message.role == "assistant"
-    text, role = "", None
+    text, role, use = "", None, {}
     stream: Any = client.chat.completions.create(
         model="default", messages=messages, max_tokens=12, stream=True
     )
@@ -155,7 +157,9 @@ def test_a_conversation_asks_its_last_user_message(client: openai.OpenAI, tenant
         for choice in chunk.choices:
             role = choice.delta.role or role
             text += choice.delta.content or ""
+            use = used(choice) if choice.finish_reason else use
     assert (role, text) == ("assistant", reply.choices[0].message.content)
+    assert use == used(reply)
 
 
 def test_models(client: openai.OpenAI) -> None:
