@@ -20,7 +20,13 @@ def audit(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Print who changed what, when, the oldest first: larimar audit >> audit.jsonl"""
+    """Print who changed what, when, the oldest first, an entry a line.
+
+    \b
+    Examples:
+      larimar audit >> audit.jsonl
+      larimar audit --after 1764115200000-0
+    """
     with connected(url, key) as client:
         while True:
             start = f"&after={quote(after)}" if after else ""

@@ -11,7 +11,12 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def config() -> None:
-    """Print the settings in effect as JSON, secrets masked; a wrong one ends with one line."""
+    """Print the settings in effect as JSON, secrets masked; a wrong one ends with one line.
+
+    \b
+    Example:
+      LARIMAR_PORT=9000 larimar config
+    """
     from cli.http import stop
     from service.settings import SettingsError, load
 

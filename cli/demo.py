@@ -44,7 +44,13 @@ def demo(
         bool, typer.Option("--exit", help="End after the demonstration; 0 if all steps held.")
     ] = False,
 ) -> None:
-    """Start the service, watch a fact being edited, then go on serving until Ctrl-C."""
+    """Start the service, watch a fact being edited, then go on serving until Ctrl-C.
+
+    \b
+    Examples:
+      larimar demo
+      larimar demo --port 9000 --exit
+    """
     from service.auth import admin_key
     from service.settings import SettingsError, load
 

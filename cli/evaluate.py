@@ -25,7 +25,10 @@ def evaluate(
 ) -> None:
     """Write facts that training never saw, ask for them, and print shares with intervals.
 
-    Example: larimar eval counterfact --data data --n 200
+    \b
+    Examples:
+      larimar eval counterfact --data data --n 200
+      larimar eval all --data data --out results
     """
     from evaluation import report
     from evaluation.api import tenant

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import httpx
 import typer
+
+if TYPE_CHECKING:
+    from larimar_client import Larimar
 
 Url = Annotated[str, typer.Option(envvar="LARIMAR_URL", help="Address of the service.")]
 Key = Annotated[str | None, typer.Option(envvar="LARIMAR_KEY", help="Key.", show_default=False)]
@@ -20,7 +23,7 @@ Tenant = Annotated[str, typer.Option("--tenant", "-t", envvar="LARIMAR_TENANT", 
 Json = Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+TIMEOUT = httpx.Timeout(600.0, connect=5.0)  # seconds: a large snapshot takes its time
 
 
 def stop(message: str) -> NoReturn:
@@ -39,6 +42,20 @@ def connected(url: str, key: str | None) -> Iterator[httpx.Client]:
     except httpx.HTTPStatusError as exc:
         stop(_refusal(exc.response))
     except httpx.HTTPError as exc:
+        stop(f"{url} cannot be reached: {exc}. Is `larimar serve` running?")
+
+
+@contextmanager
+def service(url: str, key: str | None) -> Iterator[Larimar]:
+    """The service by its Python client, which waits and sends again where that is safe."""
+    from larimar_client import ApiError, Larimar, LarimarError
+
+    try:
+        with Larimar(url, key or _own_key(), timeout=TIMEOUT) as larimar:
+            yield larimar
+    except ApiError as exc:
+        stop(str(exc))
+    except LarimarError as exc:
         stop(f"{url} cannot be reached: {exc}. Is `larimar serve` running?")
 
 

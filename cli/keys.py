@@ -26,7 +26,13 @@ def create(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key; it is shown this once: larimar keys create -t acme -s read -s generate"""
+    """Make a key; it is shown this once.
+
+    \b
+    Examples:
+      larimar keys create -t acme -s read -s generate
+      larimar keys create -t '*' -s admin --days 30
+    """
     body = {
         "tenants": "*" if tenant == ["*"] else tenant,
         "scopes": scope,
@@ -38,7 +44,12 @@ def create(
 
 @app.command("list")
 def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False) -> None:
-    """Keys by id, with what they may do and when they were last used."""
+    """Keys by id, with what they may do and when they were last used.
+
+    \b
+    Example:
+      larimar keys list --json
+    """
     with connected(url, key) as client:
         reply = call(client, "GET", "/v1/keys")
     if as_json:
@@ -51,14 +62,24 @@ def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False) ->
 
 @app.command()
 def rotate(id: Id, url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False) -> None:
-    """A new secret for the same id; the old one stops within a second."""
+    """A new secret for the same id; the old one stops within a second.
+
+    \b
+    Example:
+      larimar keys rotate 3f2a91bc
+    """
     with connected(url, key) as client:
         _new(call(client, "POST", f"/v1/keys/{id}/rotate"), as_json)
 
 
 @app.command()
 def revoke(id: Id, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Revoke a key, on every worker within a second."""
+    """Revoke a key, on every worker within a second.
+
+    \b
+    Example:
+      larimar keys revoke 3f2a91bc
+    """
     with connected(url, key) as client:
         call(client, "DELETE", f"/v1/keys/{id}")
     typer.echo(f"revoked {id}")

@@ -19,6 +19,8 @@ VERBS: dict[str, str] = {
     "write": "cli.facts:write_app",
     "ask": "cli.facts:ask_app",
     "forget": "cli.facts:forget_app",
+    "facts": "cli.facts:facts_app",
+    "documents": "cli.documents:app",
     "snapshot": "cli.snapshot:app",
     "tenants": "cli.tenants:app",
     "reencode": "cli.reencode:app",
@@ -28,6 +30,7 @@ VERBS: dict[str, str] = {
     "config": "cli.config:app",
     "train": "cli.train:app",
     "eval": "cli.evaluate:app",
+    "bench": "cli.bench:app",
 }
 
 

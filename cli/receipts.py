@@ -21,7 +21,13 @@ def verify_receipt(
     ],
     as_json: Json = False,
 ) -> None:
-    """Check who erased what, when; status 0 only if the signature is the key's."""
+    """Check who erased what, when; status 0 only if the signature is the key's.
+
+    \b
+    Examples:
+      larimar forget "The capital of France is" --json > receipt.json
+      larimar verify-receipt receipt.json --public-key receipts.pem
+    """
     from service.receipts import ReceiptError, verify
 
     try:

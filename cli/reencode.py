@@ -31,7 +31,13 @@ def reencode(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Encode facts anew for another checkpoint. Run again, it goes on with what is left."""
+    """Encode facts anew for another checkpoint. Run again, it goes on with what is left.
+
+    \b
+    Examples:
+      larimar reencode
+      larimar reencode acme --wait 600
+    """
     wanted = checkpoint or _own_checkpoint()
     with connected(url, key) as client:
         names = tenants or call(client, "GET", "/v1/tenants")["tenants"]

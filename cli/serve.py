@@ -29,7 +29,14 @@ def serve(
         Path | None, typer.Option(help="Folder of the embedded Valkey and the admin key.")
     ] = None,
 ) -> None:
-    """Run the service, with an embedded Valkey unless LARIMAR_REDIS_URL is set."""
+    """Run the service, with an embedded Valkey unless LARIMAR_REDIS_URL is set.
+
+    \b
+    Examples:
+      larimar serve
+      larimar serve --port 9000 --data-dir ~/memories
+      LARIMAR_REDIS_URL=redis://db:6379 LARIMAR_ADMIN_KEY_FILE=admin.key larimar serve
+    """
     run(host=host, port=port, data_dir=data_dir)
 
 

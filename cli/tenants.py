@@ -21,7 +21,13 @@ def create(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant, or change its quota."""
+    """Make a tenant, or change its quota.
+
+    \b
+    Examples:
+      larimar tenants create acme
+      larimar tenants create acme --quota-facts 5000
+    """
     body = {"policy": policy, "quota": {"facts": quota_facts}}
     with connected(url, key) as client:
         reply = call(client, "PUT", f"/v1/tenants/{name}", body)
@@ -32,7 +38,12 @@ def create(
 
 @app.command("list")
 def list_tenants(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False) -> None:
-    """The tenants that the key may use."""
+    """The tenants that the key may use.
+
+    \b
+    Example:
+      larimar tenants list
+    """
     with connected(url, key) as client:
         reply = call(client, "GET", "/v1/tenants")
     if as_json:
@@ -43,7 +54,12 @@ def list_tenants(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False)
 
 @app.command("show")
 def show_tenant(name: Name, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Policy, quota, counts, bytes and version, as JSON."""
+    """Policy, quota, counts, bytes and version, as JSON.
+
+    \b
+    Example:
+      larimar tenants show acme
+    """
     with connected(url, key) as client:
         show(call(client, "GET", f"/v1/tenants/{name}"))
 
@@ -55,7 +71,13 @@ def delete(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Erase a tenant and everything in it."""
+    """Erase a tenant and everything in it.
+
+    \b
+    Examples:
+      larimar tenants delete acme
+      larimar tenants delete acme --yes
+    """
     if not yes:
         typer.confirm(f"Erase tenant {name} and everything in it?", abort=True)
     with connected(url, key) as client:

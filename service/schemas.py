@@ -247,7 +247,8 @@ class ReadRequest(Body):
 
 class MatchOut(Reply):
     id: str
-    weight: float
+    weight: Annotated[float, Field(description="Of the row in what was read out; may be negative.")]
+    similarity: Annotated[float, Field(description="Cosine of the query and the row, -1 to 1.")]
     text: str | None = None
 
 

@@ -4,24 +4,34 @@ const KEY = "larimar.key";
 const TENANT = "larimar.tenant";
 
 export class ApiError extends Error {
-  constructor(status, error) {
-    super(error.message + (error.param ? ` (${error.param})` : ""));
-    Object.assign(this, { status, code: error.code, param: error.param });
+  /** `wait`: the seconds after which the service may be asked again, where it says so. */
+  constructor(status, error, wait = "") {
+    const place = error.param ? ` (${error.param})` : "";
+    super(error.message + place + (wait && ` Try again in ${wait} s.`));
+    Object.assign(this, { status, code: error.code, details: error.details ?? [] });
   }
 }
 
 export const key = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),
-  clear: () => sessionStorage.removeItem(KEY),
-
 };
+
+let locked = () => {};
+/** Calls `handle` when the service no longer takes the key. */
+export const onLocked = (handle) => (locked = handle);
 
 /** The tenant that this tab opened last. */
 export const lastTenant = {
   get: () => sessionStorage.getItem(TENANT),
   set: (name) => sessionStorage.setItem(TENANT, name),
 };
+
+/** Nothing of the key and the tenant is left in this tab. */
+export function forgetSession() {
+  sessionStorage.removeItem(KEY);
+  sessionStorage.removeItem(TENANT);
+}
 
 /**
  * Takes `#key=…&tenant=…` out of the address, so that neither history nor a copied link holds
@@ -43,9 +53,12 @@ export async function call(method, path, body) {
   return response.status === 204 ? null : response.json();
 }
 
-/** The events of a reply as [name, data]. Throws ApiError, for one inside the stream too. */
-export async function* events(path, body) {
-  const response = await send("POST", path, body, { Accept: "text/event-stream" });
+/**
+ * The events of a reply as [name, data]. Throws ApiError, for one inside the stream too.
+ * `signal` ends it, with an AbortError.
+ */
+export async function* events(path, body, signal) {
+  const response = await send("POST", path, body, { Accept: "text/event-stream" }, signal);
   const decoder = new TextDecoder();
   const reader = response.body.getReader();
   let rest = "";
@@ -75,26 +88,29 @@ function parse(block) {
   return [name, value];
 }
 
-async function send(method, path, body, more = {}) {
+async function send(method, path, body, more = {}, signal = null) {
   const headers = { ...more };
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const text = body === undefined ? undefined : JSON.stringify(body);
   let response;
   try {
-    response = await fetch(address(path), {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body),
-    });
-  } catch {
-    throw new Error("The service cannot be reached.");
+    response = await fetch(address(path), { method, headers, body: text, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The service cannot be reached. Is it running? Nothing is lost: try again.");
   }
-  if (!response.ok) throw await refusal(response);
-  return response;
+  if (response.ok) return response;
+  const error = await refusal(response);
+  if (error.status === 401) locked(error);
+  throw error;
 }
 
 async function refusal(response) {
+  const wait = response.headers.get("Retry-After") ?? "";
   try {
-    return new ApiError(response.status, (await response.json()).error);
+    return new ApiError(response.status, (await response.json()).error, wait);
   } catch {
-    return new ApiError(response.status, { code: "unknown", message: `Status ${response.status}` });
+    return new ApiError(response.status, { message: `Status ${response.status}.` }, wait);
   }
 }

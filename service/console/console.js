@@ -1,74 +1,26 @@
-// The console: who is in, which tenant is open, light or dark. The panes are in their own files.
+// The console: starts the panes, which are in their own files; tabs, theme, counts.
 
-import { call, fromAddress, key, lastTenant } from "./api.js";
+import { fromAddress } from "./api.js";
 import * as ask from "./ask.js";
 import * as documents from "./documents.js";
-import { $, busy, el, notice, onSubmit } from "./dom.js";
+import { $, notice } from "./dom.js";
 import * as facts from "./facts.js";
 import * as picture from "./picture.js";
+import * as session from "./session.js";
 import * as snippets from "./snippets.js";
-import { onChange, refresh, state } from "./state.js";
+import { onChange, state } from "./state.js";
+import * as write from "./write.js";
 
-/** Finds out whether the key is good, and opens the tenant that was open. */
-async function enter() {
-  let names = [];
-  try {
-    names = (await call("GET", "/v1/tenants")).tenants;
-  } catch (error) {
-    if (error.status === 401) return gate(key.get() ? "That key is not valid." : "");
-    if (error.status !== 403) throw error; // without the admin scope the name is typed
-  }
-  $("gate").hidden = true;
-  $("tenant-form").hidden = false;
-  $("leave").hidden = !key.get();
-  $("tenants").replaceChildren(...names.map(option));
-  const last = lastTenant.get();
-  const name = last ?? (names.includes("default") ? "default" : names[0]);
-  if (name) await open(name);
-  else $("tenant").focus();
-}
-
-function gate(message) {
-  key.clear();
-  for (const id of ["work", "tenant-form", "counts", "leave"]) $(id).hidden = true;
-  $("gate").hidden = false;
-  $("key").focus();
-  notice(message, true);
-}
-
-function option(name) {
-  const node = el("option");
-  node.value = name;
-  return node;
-}
-
-async function open(name) {
-  Object.assign(state, {
-    tenant: name, info: null, facts: new Map(), changed: new Set(), read: new Map(),
-  });
-  $("tenant").value = name;
-  $("make-tenant").hidden = true;
-  try {
-    await Promise.all([refresh(), documents.list()]);
-  } catch (error) {
-    $("work").hidden = true;
-    $("counts").hidden = true;
-    $("make-tenant").hidden = error.code !== "tenant_not_found";
-    throw error;
-  }
-  lastTenant.set(name);
-  $("work").hidden = false;
-  $("counts").hidden = false;
-  notice("");
-}
+const THEME = "larimar.theme";
 
 function counts() {
   if (!state.info) return;
   const { version, bytes, counts } = state.info;
+  const unit = { style: "unit", unit: "byte", notation: "compact", unitDisplay: "narrow" };
   $("count-version").textContent = version;
   $("count-facts").textContent = (counts.facts + counts.suppressions).toLocaleString("en");
   $("count-chunks").textContent = counts.chunks.toLocaleString("en");
-  $("count-bytes").textContent = new Intl.NumberFormat("en", { notation: "compact" }).format(bytes);
+  $("count-bytes").textContent = new Intl.NumberFormat("en", unit).format(bytes);
 }
 
 /** Tabs as ARIA's authoring practices have them: arrows move, one is in the tab order. */
@@ -96,37 +48,23 @@ function tabs() {
 /** Light or dark: the system's, until the button is pressed. */
 function theme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "")) === "dark";
+  const root = document.documentElement.dataset;
+  const dark = () => (root.theme ?? (system.matches ? "dark" : "")) === "dark";
   const show = () => $("theme").setAttribute("aria-pressed", dark());
+  if (sessionStorage.getItem(THEME)) root.theme = sessionStorage.getItem(THEME);
   $("theme").addEventListener("click", () => {
-    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    root.theme = dark() ? "light" : "dark";
+    sessionStorage.setItem(THEME, root.theme);
     show();
   });
   system.addEventListener("change", show);
   show();
 }
 
-for (const part of [snippets, facts, ask, picture, documents]) part.start();
+for (const part of [snippets, write, facts, ask, picture, documents, session]) part.start();
 onChange(counts);
 tabs();
 theme();
-onSubmit("key-form", async () => {
-  key.set($("key").value.trim());
-  $("key").value = "";
-  await enter();
-});
-onSubmit("tenant-form", () => open($("tenant").value.trim()));
-$("make-tenant").addEventListener("click", (event) =>
-  busy(event.target, async () => {
-    const name = $("tenant").value.trim();
-    await call("PUT", `/v1/tenants/${encodeURIComponent(name)}`, {});
-    await open(name);
-  }),
-);
-$("leave").addEventListener("click", () => {
-  sessionStorage.clear();
-  gate("");
-  notice("The key is forgotten.");
-});
+$("dismiss").addEventListener("click", () => notice(""));
 fromAddress();
-busy(document.body, enter);
+session.enter();

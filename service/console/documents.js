@@ -1,71 +1,120 @@
-// Documents: a long text becomes rows, with progress, and goes as one.
+// Documents: a long text becomes rows, with progress; it can pause, go on, and goes as one.
 
 import { call, events } from "./api.js";
+import { propose } from "./ask.js";
 import { $, busy, button, el, notice, onSubmit, plural, takesFiles } from "./dom.js";
+import { literal, show } from "./snippets.js";
 import { changed, path, refresh, state } from "./state.js";
 
+const texts = new Map(); // what this tab has sent: tenant and id → text, to go on with
+let stopping = null; // the AbortController of the document under way
+
 export function start() {
-  onSubmit("document-form", store);
-  takesFiles($("document-text"), $("document-file"), (name) => {
+  onSubmit("document-form", () => store(given()));
+  takesFiles($("document-text"), $("document-file"), (text, name) => {
+    $("document-text").value = text;
     $("document-id").value = name.replace(/[^A-Za-z0-9._:-]+/g, "-").slice(0, 128);
   });
+  $("document-stop").addEventListener("click", () => stopping?.abort());
+  $("document-code").addEventListener("click", () => {
+    const { text, id } = given();
+    const named = id ? `, id=${literal(id)}` : "";
+    show(state.tenant, "documents", given(), `print(memory.add_document(${literal(text)}${named}))`);
+  });
+}
+
+function given() {
+  const body = { text: $("document-text").value };
+  if ($("document-id").value) body.id = $("document-id").value;
+  return body;
 }
 
 /** Lists the tenant's documents. */
 export async function list() {
   const { documents } = await call("GET", path("/documents"));
   $("documents").replaceChildren(...documents.map(item));
+  $("documents-foot").textContent = documents.length
+    ? ""
+    : "No document yet. Store one, then ask about it on the left: its sentences are facts like others.";
 }
 
-async function store() {
-  const body = { text: $("document-text").value };
-  if ($("document-id").value) body.id = $("document-id").value;
-  $("document-progress").hidden = false;
+const remembered = (id) => `${state.tenant}/${id}`;
+
+async function store(body) {
+  stopping = new AbortController();
+  $("document-progress").hidden = $("document-stop").hidden = false;
+  let last = { id: body.id };
   try {
-    let last;
-    for await (const [, progress] of events(path("/documents"), body)) {
-      last = progress;
-      show(progress);
+    for await (const [, now] of events(path("/documents"), body, stopping.signal)) {
+      last = now;
+      texts.set(remembered(last.id), body.text);
+      progress(last);
     }
-    const rows = plural(last.chunks, "row");
-    notice(`Version ${last.version}: document ${last.id} is stored, ${rows}. Ask about it.`);
-    await Promise.all([list(), refresh()]);
-    mark(last.id);
-    $("document-form").reset();
-    $("prompt").focus();
+    texts.delete(remembered(last.id));
+    await mark(last);
+    stored(last);
   } catch (error) {
-    await list().catch(() => {}); // a part may be stored, and can go on
-    throw error;
+    await mark(last).catch(() => {}); // a part may be stored, and can go on
+    if (error.name !== "AbortError") throw error;
+    notice(`Document ${last.id ?? ""} is paused. What is stored answers already; Go on takes the rest.`);
   } finally {
-    $("document-progress").hidden = true;
+    $("document-progress").hidden = $("document-stop").hidden = true;
+    stopping = null;
   }
 }
 
-/** Shows the document's rows as changed by the last write. */
-function mark(id) {
+/** Shows the document's rows as what the last write changed. */
+async function mark({ id }) {
+  await Promise.all([list(), refresh()]);
   const rows = [...state.facts.values()].filter((fact) => fact.document_id === id);
-  state.changed = new Set(rows.map((row) => row.id));
+  state.change = {
+    version: state.info.version,
+    rows: rows.map((fact) => ({ id: fact.id, kind: "written", fact })),
+    note: `Document ${id}.`,
+  };
   changed();
 }
 
-function show({ chunks, chunks_done }) {
+function stored({ id, version, chunks }) {
+  notice(`Version ${version}: document ${id} is stored, ${plural(chunks, "row")}. Ask about it.`);
+  $("document-form").reset();
+  $("prompt").focus();
+}
+
+function progress({ chunks, chunks_done }) {
   $("document-bar").max = Math.max(chunks, 1);
   $("document-bar").value = chunks_done;
-  $("document-state").textContent = `${chunks_done} of ${plural(chunks, "row")}`;
+  $("document-state").textContent = `${chunks_done.toLocaleString("en")} of ${plural(chunks, "row")}`;
 }
 
 function item(document) {
-  const count = document.status === "complete"
-    ? plural(document.chunks, "row")
-    : `${document.chunks_done} of ${plural(document.chunks, "row")}: store it again to go on`;
-  const what = el("span", "what", document.id, " ", el("span", "hint", count));
-  const erase = (event) => busy(event.target, () => forget(document.id));
-  return el("li", "", what, button("Forget", "quiet", erase, `Forget document ${document.id}`));
+  const { id, status, chunks, chunks_done } = document;
+  const partial = status === "partial";
+  const text = texts.get(remembered(id));
+  const what = el("span", "what", id, " ", el("span", "hint", partial
+    ? `${chunks_done} of ${plural(chunks, "row")}${text ? "" : ": store the same text again to go on"}`
+    : plural(chunks, "row")));
+  const node = el("li", "", what);
+  if (partial) node.append(el("span", "tag", "partial"));
+  if (partial && text) {
+    const goOn = (event) => busy(event.target, () => store({ text, id }));
+    node.append(button("Go on", "quiet", goOn, `Go on with document ${id}`));
+  }
+  const erase = (event) => busy(event.target, () => forget(id));
+  node.append(button("Ask", "quiet", () => propose(""), `Ask about document ${id}`));
+  node.append(button("Forget", "quiet", erase, `Forget document ${id}`));
+  return node;
 }
 
 async function forget(id) {
+  const gone = [...state.facts.values()].filter((fact) => fact.document_id === id);
   const reply = await call("DELETE", path(`/documents/${encodeURIComponent(id)}`));
-  notice(`Version ${reply.version}: document ${id} is erased, ${plural(reply.chunks, "row")}.`);
+  state.change = {
+    version: reply.version,
+    rows: gone.map((fact) => ({ id: fact.id, kind: "erased", fact })),
+    note: `Document ${id}: ${plural(reply.chunks, "row")} erased.`,
+  };
   await Promise.all([list(), refresh()]);
+  notice(`Version ${reply.version}: document ${id} is erased, ${plural(reply.chunks, "row")}.`);
   $("document-text").focus();
 }

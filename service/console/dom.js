@@ -19,19 +19,30 @@ export function button(label, className, onClick, spoken) {
   return node;
 }
 
+const READ_MS = 7000;
+let fading = 0;
+
+/** Says what was done, or what went wrong, at the foot of the page. What went wrong stays. */
 export function notice(text, bad = false) {
+  clearTimeout(fading);
   $("notice").textContent = text;
-  $("notice").classList.toggle("bad", bad);
+  $("dismiss").hidden = !bad;
+  $("toast").classList.toggle("bad", bad);
+  $("toast").classList.remove("read");
+  if (!bad) fading = setTimeout(() => $("toast").classList.add("read"), READ_MS);
 }
 
-/** Runs `work` for a form or button: its buttons wait, and what fails is said. */
+/** Runs `work` for a form or button: its buttons wait, and what fails is said beside it. */
 export async function busy(node, work) {
-  const buttons = node.matches("button") ? [node] : [...node.querySelectorAll("button")];
+  const buttons = node.matches("button") ? [node] : [...node.querySelectorAll("button:not(.stop)")];
+  const place = node.closest("form")?.querySelector(".problem");
+  if (place) place.textContent = "";
   buttons.forEach((one) => (one.disabled = true));
   try {
     await work();
   } catch (error) {
-    notice(error.message, true);
+    if (place) place.textContent = error.message;
+    else notice(error.message, true);
   } finally {
     buttons.forEach((one) => (one.disabled = false));
   }
@@ -39,20 +50,25 @@ export async function busy(node, work) {
 
 /** Calls `handle` whenever a form is submitted, one at a time. */
 export function onSubmit(id, handle) {
-  $(id).addEventListener("submit", (event) => {
+  let running = false;
+  $(id).addEventListener("submit", async (event) => {
     event.preventDefault();
-    busy(event.target, handle);
+    if (running) return;
+    running = true;
+    await busy(event.target, handle);
+    running = false;
   });
 }
 
-/** Puts a chosen or dropped file's text into `area`; `named` hears its name. */
-export function takesFiles(area, chooser, named = () => {}) {
+/** Calls `use(text, name)` with a file that is chosen, or dropped on `area`. */
+export function takesFiles(area, chooser, use) {
   const take = async (file) => {
-    if (!file) return;
-    area.value = await file.text();
-    named(file.name);
+    if (file) use(await file.text(), file.name);
   };
-  chooser.addEventListener("change", () => take(chooser.files[0]));
+  chooser.addEventListener("change", async () => {
+    await take(chooser.files[0]);
+    chooser.value = ""; // so that the same file can be chosen again
+  });
   area.addEventListener("dragover", (event) => {
     event.preventDefault();
     area.classList.add("dropping");
@@ -66,3 +82,13 @@ export function takesFiles(area, chooser, named = () => {}) {
 }
 
 export const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+export const percent = (share) => `${(share * 100).toFixed(1)} %`;
+
+/** A number above a bar of that share. */
+export function measure(value) {
+  const bar = el("i");
+  bar.style.width = `${Math.min(Math.max(value, 0), 1) * 100}%`;
+  const track = el("span", "track", bar);
+  track.setAttribute("aria-hidden", "true");
+  return el("td", "", value.toFixed(3), track);
+}

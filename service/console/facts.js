@@ -1,106 +1,102 @@
-// Write facts, see them listed, forget them.
+// The stored facts: listed, filtered, forgotten; and what the last write changed.
 
 import { call } from "./api.js";
-import { $, busy, button, el, notice, onSubmit, plural, takesFiles } from "./dom.js";
-import { literal, show } from "./snippets.js";
-import { onChange, path, refresh, sentence, state, total } from "./state.js";
+import { propose } from "./ask.js";
+import { $, busy, button, el, notice, percent, plural } from "./dom.js";
+import { onChange, path, refresh, refreshMore, sentence, state, total } from "./state.js";
 
-const A_CALL = 1000; // facts that the service takes at once
-const SHOWN = 100;
+const STEP = 100; // facts that the list grows by
+const LISTED = 6; // changes that are told one by one
+const SIGNS = { written: "+", replaced: "~", erased: "−" };
 const TAGS = { suppression: "suppressed", chunk: "document" };
+let shown = STEP;
+let tenant = "";
 
 export function start() {
-  onSubmit("write-form", async () => {
-    await write([single()]);
-    $("write-form").reset();
-    $("fact-prompt").focus();
-  });
-  onSubmit("many-form", async () => {
-    const facts = parse($("lines").value);
-    for (let i = 0; i < facts.length; i += A_CALL) await write(facts.slice(i, i + A_CALL));
-    $("many-form").reset();
-    $("many").open = false;
-  });
-  takesFiles($("lines"), $("lines-file"));
-  $("write-code").addEventListener("click", () => {
-    const facts = [single()];
-    show(state.tenant, "write", { facts }, `print(memory.write(${literal(facts)}))`);
-  });
   $("filter").addEventListener("input", list);
   $("refresh").addEventListener("click", (event) => busy(event.target, refresh));
+  $("more").addEventListener("click", (event) => busy(event.target, more));
   onChange(list);
-}
-
-/** The form's fact: a prompt with its target, or a sentence where one field is empty. */
-function single() {
-  const [prompt, target] = [$("fact-prompt").value.trim(), $("fact-target").value.trim()];
-  return prompt && target ? { prompt, target } : { text: prompt || target };
-}
-
-/** Facts of a text, one a line: JSON, `prompt => target`, a tab between them, or a sentence. */
-export function parse(text) {
-  return text.split(/\r?\n/).filter((line) => line.trim()).map((line, i) => {
-    if (line.trimStart().startsWith("{")) {
-      try {
-        return JSON.parse(line);
-      } catch {
-        throw new Error(`Fact ${i + 1} is not JSON.`);
-      }
-    }
-    const [prompt, target] = line.split(/=>|\t/).map((part) => part.trim());
-    return target ? { prompt, target } : { text: line.trim() };
-  });
-}
-
-async function write(facts) {
-  const reply = await call("POST", path("/write"), { facts });
-  state.changed = new Set(reply.results.map((result) => result.id));
-  const replaced = reply.results.filter((result) => result.status === "replaced").length;
-  await refresh();
-  const written = plural(facts.length - replaced, "fact");
-  notice(`Version ${reply.version}: ${written} written, ${replaced} replaced.`);
-}
-
-async function forget(fact) {
-  const reply = await call("POST", path("/forget"), { ids: [fact.id] });
-  state.changed.clear();
-  await refresh();
-  notice(`Version ${reply.version}: “${sentence(fact)}” is erased.${confidence(reply.results[0])}`);
-  ($("facts").querySelector("button") ?? $("fact-prompt")).focus();
-}
-
-/** How sure the memory was that it knew the fact, and is now, where that could be measured. */
-function confidence({ confidence_before: before, confidence_after: after }) {
-  if (before == null || after == null) return "";
-  const percent = (value) => `${(value * 100).toFixed(1)} %`;
-  return ` Confidence: ${percent(before)} before, ${percent(after)} now.`;
+  onChange(tellChange);
 }
 
 function list() {
+  if (tenant !== state.tenant) [tenant, shown] = [state.tenant, STEP];
   const wanted = $("filter").value.trim().toLowerCase();
   const found = [...state.facts.values()].filter((fact) =>
     sentence(fact).toLowerCase().includes(wanted),
   );
-  $("facts").replaceChildren(...found.slice(0, SHOWN).map(item));
-  $("facts-foot").textContent = found.length
-    ? `${Math.min(found.length, SHOWN)} of ${plural(total(), "row")}`
-    : "Nothing is stored here yet. Write a fact above, then ask.";
+  $("facts").replaceChildren(...found.slice(0, shown).map(item));
+  $("more").hidden = found.length <= shown && !state.cursor;
+  $("facts-foot").textContent = foot(Math.min(found.length, shown), wanted);
+}
+
+function foot(count, wanted) {
+  if (!total()) return "Nothing is stored here yet. Write a fact above, then ask.";
+  const among = state.cursor ? ` of the ${state.facts.size} that are loaded` : "";
+  if (wanted && !count) return `No fact${among} holds “${wanted}”.`;
+  return `${count.toLocaleString("en")} of ${plural(total(), "row")}`;
+}
+
+async function more() {
+  shown += STEP;
+  if (shown > state.facts.size && state.cursor) await refreshMore();
+  else list();
 }
 
 function item(fact) {
   const what = el("span", "what");
   if (fact.text) what.append(fact.text);
   else what.append(fact.prompt ?? "", " ", el("span", "target", fact.target ?? ""));
+  if (fact.expires_at) what.append(el("span", "more", `until ${when(fact.expires_at)}`));
+  if (fact.kind === "chunk") what.append(el("span", "more", `of ${fact.document_id}`));
   const node = el("li", "", what);
   if (TAGS[fact.kind]) node.append(el("span", "tag", TAGS[fact.kind]));
   if (fact.kind !== "chunk") {
-    const ask = () => {
-      $("prompt").value = fact.prompt ?? fact.text;
-      $("prompt").focus();
-    };
+    const cue = fact.prompt ?? fact.text;
     const erase = (event) => busy(event.target, () => forget(fact));
-    node.append(button("Ask", "quiet", ask, `Ask: ${fact.prompt ?? fact.text}`));
+    node.append(button("Ask", "quiet", () => propose(cue), `Ask: ${cue}`));
     node.append(button("Forget", "quiet", erase, `Forget: ${sentence(fact)}`));
   }
   return node;
+}
+
+const when = (seconds) =>
+  new Date(seconds * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
+async function forget(fact) {
+  const place = [...state.facts.keys()].indexOf(fact.id);
+  const reply = await call("POST", path("/forget"), { ids: [fact.id] });
+  const [{ confidence_before: before, confidence_after: after }] = reply.results;
+  const known = before != null && after != null;
+  const note = known ? `Confidence that it is known: ${percent(before)} before, ${percent(after)} now.` : "";
+  const row = { id: fact.id, kind: "erased", fact };
+  state.change = { version: reply.version, rows: [row], note };
+  await refresh();
+  notice(`“${sentence(fact)}” is erased. ${note}`);
+  const left = [...$("facts").querySelectorAll('[aria-label^="Forget"]')];
+  (left[Math.min(place, left.length - 1)] ?? $("fact-prompt")).focus();
+}
+
+/** What the last write changed: new, replaced with what was there before, erased. */
+function tellChange() {
+  $("change").hidden = !state.change;
+  if (!state.change) return;
+  const { version, rows, note } = state.change;
+  $("change-title").textContent = `Last write: version ${version}`;
+  $("change-rows").replaceChildren(...rows.slice(0, LISTED).map(told));
+  const more = rows.length > LISTED ? `and ${plural(rows.length - LISTED, "row")} more. ` : "";
+  $("change-foot").textContent = more + (note ?? "");
+}
+
+function told({ id, kind, fact, before }) {
+  const text = sentence(state.facts.get(id) ?? fact ?? { text: id });
+  const said = el("span", "");
+  if (kind === "erased") said.append(el("del", "", text));
+  else said.append(text);
+  if (before && before !== text) said.append(" ", el("del", "", before));
+  const mark = el("i", "", SIGNS[kind]);
+  mark.setAttribute("aria-label", kind);
+  mark.setAttribute("role", "img");
+  return el("li", "", mark, said);
 }

@@ -3,19 +3,28 @@
 import { call } from "./api.js";
 
 const PAGE = 500;
+const NAMED = 20; // changed facts beyond the first page that are asked for one by one
 const listeners = [];
 
 export const state = {
   tenant: "",
   info: null, // the tenant's reply
   facts: new Map(), // id → fact, newest first
-  changed: new Set(), // ids of the last write
-  read: new Map(), // id → the match {id, text, weight} of the last question
+  cursor: null, // of the next page
+  change: null, // the last write: { version, rows: [{ id, kind, fact, before }], note }
+  read: null, // the last question's matches: id → { id, text, weight, similarity }
+  readVersion: 0, // the memory's version that they are of
 };
 
-export const path = (rest = "") => `/v1/tenants/${state.tenant}${rest}`;
+export const path = (rest = "") => `/v1/tenants/${encodeURIComponent(state.tenant)}${rest}`;
 export const onChange = (listener) => listeners.push(listener);
 export const changed = () => listeners.forEach((listener) => listener());
+
+/** Forgets one tenant for another. */
+export function reset(tenant) {
+  const nothing = { info: null, facts: new Map(), cursor: null, change: null, read: null };
+  Object.assign(state, nothing, { tenant });
+}
 
 /** Asks for the tenant's counts and its facts: the first page, and those just written. */
 export async function refresh() {
@@ -24,11 +33,25 @@ export async function refresh() {
     call("GET", path(`/facts?limit=${PAGE}`)),
   ]);
   const found = new Map(page.facts.map((fact) => [fact.id, fact]));
-  const missing = [...state.changed].filter((id) => !found.has(id)).slice(0, 20);
-  const more = await Promise.all(missing.map(fact));
+  const written = (state.change?.rows ?? []).filter(({ kind }) => kind !== "erased");
+  const missing = written.filter(({ id }) => !found.has(id)).slice(0, NAMED);
+  const more = await Promise.all(missing.map(({ id }) => fact(id)));
   for (const one of more) if (one) found.set(one.id, one);
-  const newest = [...found.values()].sort((a, b) => b.created_at - a.created_at);
   state.info = info;
+  state.cursor = page.next_cursor;
+  keep([...found.values()]);
+}
+
+/** Asks for the next page of facts. */
+export async function refreshMore() {
+  const cursor = encodeURIComponent(state.cursor);
+  const page = await call("GET", path(`/facts?limit=${PAGE}&cursor=${cursor}`));
+  state.cursor = page.next_cursor;
+  keep([...state.facts.values(), ...page.facts]);
+}
+
+function keep(facts) {
+  const newest = facts.sort((a, b) => b.created_at - a.created_at);
   state.facts = new Map(newest.map((one) => [one.id, one]));
   changed();
 }

@@ -377,5 +377,6 @@ def _name(memory: TenantMemory | None) -> str:
 
 
 def _result(reading: Reading) -> ReadResult:
-    matches = tuple(Match(i, w) for i, w in zip(reading.ids, reading.weights, strict=True))
+    rows = zip(reading.ids, reading.weights, reading.similarities, strict=True)
+    matches = tuple(Match(*row) for row in rows)
     return ReadResult(reading.in_scope, reading.confidence, reading.text, matches)

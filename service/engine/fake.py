@@ -220,8 +220,10 @@ def _read(readout: Readout, row: int, turn: int) -> tuple[ReadResult, str]:
     cosine = float(readout.cosines[row][0]) if len(readout.cosines[row]) else 0.0
     carried = unpack(readout.latent[row], turn)
     matches = tuple(
-        Match(id, float(weight))
-        for id, weight in zip(readout.ids[row], readout.weights[row], strict=True)
+        Match(id, float(weight), float(similarity))
+        for id, weight, similarity in zip(
+            readout.ids[row], readout.weights[row], readout.cosines[row], strict=True
+        )
     )
     in_scope = cosine >= (SUPPRESSION_IN_SCOPE if readout.suppressed[row] else IN_SCOPE)
     text = carried.replace(SEPARATOR, " ")

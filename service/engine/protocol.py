@@ -78,7 +78,8 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class Match:
     id: str
-    weight: float
+    weight: float  # of the row in the least-squares readout; may be negative
+    similarity: float  # cosine of the query's address and the row's
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Reading:
     text: str = ""  # the readout, decoded from the latent
     ids: tuple[str, ...] = ()  # rows by weight, the best first
     weights: tuple[float, ...] = ()
+    similarities: tuple[float, ...] = ()  # cosines of the query and those rows
     suppressed: bool = False  # the best row says that the model shall not say what it knows
 
 
@@ -184,8 +185,11 @@ class LarimarModel:
             if readouts[i].cosines[0][0] >= CUE:
                 p = 1.0
             weights = tuple(float(w) for w in readouts[best].weights[0])
+            cosines = tuple(float(c) for c in readouts[best].cosines[0])
             ids, suppressed = readouts[best].ids[0], readouts[best].suppressed[0]
-            out[i] = Reading(False, p, tuple(tokens[best]), texts[best], ids, weights, suppressed)
+            out[i] = Reading(
+                False, p, tuple(tokens[best]), texts[best], ids, weights, cosines, suppressed
+            )
         return out
 
     @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal, cast
 
 from memory_store.store import Change, Fact
@@ -79,7 +80,7 @@ async def read(tenant: Reader, body: ReadRequest, service: Running, model: Model
             in_scope=result.in_scope,
             confidence=result.confidence,
             text=result.text,
-            matches=[MatchOut(id=m.id, weight=m.weight, text=texts.get(m.id)) for m in matches],
+            matches=[MatchOut(**asdict(m), text=texts.get(m.id)) for m in matches],
         )
         for result, matches in zip(found, shown, strict=True)
     ]

@@ -168,6 +168,10 @@ def test_tenants_are_listed_as_far_as_the_key_sees(
     with running.client(make_key(admin, [tenant.name, "missing"], "admin")["key"]) as client:
         assert ok(client.get("/v1/tenants"))["tenants"] == [tenant.name]
         error(client.put("/v1/tenants/unseen"), 403, "forbidden")
+    with running.client(make_key(admin, [tenant.name], "read")["key"]) as client:
+        assert ok(client.get("/v1/tenants"))["tenants"] == [tenant.name]
+    with running.client(make_key(admin, [tenant.name], "generate", "write")["key"]) as client:
+        error(client.get("/v1/tenants"), 403, "forbidden")
     assert {tenant.name, "unseen"} <= set(ok(admin.get("/v1/tenants"))["tenants"])
 
 

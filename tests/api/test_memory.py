@@ -36,6 +36,8 @@ def test_a_read_decodes_the_latent(tenant: Tenant) -> None:
     assert hit["in_scope"]
     assert hit["matches"][0]["id"] == id
     assert hit["matches"][0]["weight"] == pytest.approx(1, abs=0.05)
+    assert hit["matches"][0]["similarity"] == pytest.approx(1, abs=0.01)
+    assert all(match["similarity"] < 0.9 for match in miss["matches"])
     assert not miss["in_scope"]
     assert (reply["version"], reply["stale"]) == (1, False)
 

@@ -149,7 +149,8 @@ def test_a_conversation_asks_its_last_user_message(client: openai.OpenAI, tenant
     assert used(reply)["fact_ids"] == [id]
     assert "Lyon" in reply.choices[0].message.content
     assert reply.choices[0].message.role == "assistant"
-    text, role, use = "", None, {}
+    text, role = "", None
+    use: dict[str, Any] = {}
     stream: Any = client.chat.completions.create(
         model="default", messages=messages, max_tokens=12, stream=True
     )

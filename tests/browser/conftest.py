@@ -33,7 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = {"fake": 30_000, "real": 180_000}
+PATIENCE_MS = {"fake": 120_000, "real": 180_000}
 MODEL_SETTINGS = {"LARIMAR_CHECKPOINT", "LARIMAR_DECODER", "LARIMAR_ENCODER", "LARIMAR_DEVICE"}
 _numbers = itertools.count()
 START_SECONDS = 300  # the real engine loads a model
@@ -145,7 +145,7 @@ def memory(page: Page, served: Served, tenant: str) -> Page:
     """The console with that tenant open."""
     page.goto(f"{served.console}#key={served.key}&tenant={tenant}")
     expect(page.locator("#work")).to_be_visible()
-    expect(page.get_by_label("Tenant")).to_have_value(tenant)
+    expect(page.get_by_label("Tenant", exact=True)).to_have_value(tenant)
     return page
 
 

@@ -24,12 +24,23 @@ def violations(page: Page) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(memory: Page, served: Served, scheme: Any) -> None:
     memory.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    assert violations(memory) == []  # an empty memory
     write_many(memory, OFFICE)
     memory.get_by_label("Tokens").fill("4")
     ask(memory, "Project Halcyon is led by")
+    memory.get_by_text("The rows as a table").click()
+    memory.get_by_text("Many at once").click()
+    memory.get_by_label("One fact a line").fill("=> nothing before")
+    memory.get_by_role("button", name="Write all").click()
+    expect(memory.get_by_role("alert").filter(has_text="Nothing was written")).to_be_visible()
+    memory.get_by_role("button", name="Forget: Project Halcyon").click()
+    expect(memory.locator("#change del")).to_be_visible()
     assert violations(memory) == []
     memory.get_by_role("tab", name="Documents").click()
     assert violations(memory) == []
+    memory.get_by_role("button", name="New", exact=True).click()
+    assert violations(memory) == []
+    memory.get_by_role("button", name="Back").click()
     memory.locator("#ask-code").click()
     expect(memory.get_by_role("dialog")).to_be_visible()
     assert violations(memory) == []
@@ -66,5 +77,10 @@ def test_everything_can_be_done_without_a_mouse(memory: Page) -> None:
 def test_a_small_screen_needs_no_sideways_scrolling(memory: Page) -> None:
     memory.set_viewport_size({"width": 360, "height": 700})
     write_many(memory, [*OFFICE, "x" * 100])
-    ask(memory, "Project Halcyon is led by")
+    ask(memory, "x" * 100)
+    memory.get_by_text("The rows as a table").click()
+    assert memory.evaluate("document.documentElement.scrollWidth") <= 360
+    memory.get_by_role("tab", name="Documents").click()
+    assert memory.evaluate("document.documentElement.scrollWidth") <= 360
+    memory.locator("#ask-code").click()
     assert memory.evaluate("document.documentElement.scrollWidth") <= 360

@@ -35,6 +35,7 @@ def write(page: Page, prompt: str, target: str) -> None:
     page.get_by_label("When the prompt is").fill(prompt)
     page.get_by_label("it goes on with").fill(target)
     page.get_by_role("button", name="Write", exact=True).click()
+    expect(page.get_by_label("it goes on with")).to_have_value("")  # the reply is there
     expect(page.get_by_role("status")).to_contain_text("Version")
 
 
@@ -44,6 +45,13 @@ def write_many(page: Page, lines: list[str]) -> None:
     page.get_by_label("One fact a line").fill("\n".join(lines))
     page.get_by_role("button", name="Write all").click()
     expect(page.get_by_label("One fact a line")).to_be_hidden()
+
+
+def choose(page: Page, name: str, content: bytes) -> None:
+    """Chooses a file of facts."""
+    page.locator("#lines-file").set_input_files(
+        FilePayload(name=name, mimeType="text/plain", buffer=content)
+    )
 
 
 def ask(page: Page, prompt: str) -> tuple[str, str]:
@@ -66,8 +74,8 @@ def test_a_fact_is_written_asked_and_forgotten(memory: Page, shoot: Callable[[st
     base, edited = ask(memory, PROMPT)
     assert "Lyon" not in base
     assert edited.strip().startswith("Lyon")
-    expect(memory.locator("#scope")).to_have_text("in scope")
-    expect(memory.locator("#matches li").first).to_contain_text(f"{PROMPT} Lyon")
+    expect(memory.locator("#scope")).to_contain_text("in scope")
+    expect(memory.locator("#matches tbody tr").first).to_contain_text(f"{PROMPT} Lyon")
     shoot("console")
     memory.get_by_role("button", name="Dark").click()
     shoot("console-dark")
@@ -90,11 +98,9 @@ def test_many_facts_come_from_lines_and_from_a_file(memory: Page) -> None:
     write_many(memory, [*OFFICE, '{"text": "As JSON.", "id": "json"}', "A mere sentence."])
     expect(memory.locator("#count-facts")).to_have_text("12")
     expect(memory.locator("#map .changed")).to_have_count(12)
-    content = b"The ferry leaves at\tsix\n\n"
     memory.get_by_text("Many at once").click()
-    memory.locator("#lines-file").set_input_files(
-        FilePayload(name="facts.tsv", mimeType="text/plain", buffer=content)
-    )
+    choose(memory, "facts.tsv", b"The ferry leaves at\tsix\n\n")
+    expect(memory.locator("#lines-state")).to_have_text("1 fact to write")
     memory.get_by_role("button", name="Write all").click()
     expect(memory.locator("#count-facts")).to_have_text("13")
     expect(memory.locator("#map .cell")).to_have_count(13)
@@ -106,12 +112,40 @@ def test_many_facts_come_from_lines_and_from_a_file(memory: Page) -> None:
 def test_the_picture_shows_which_rows_were_read(memory: Page) -> None:
     write_many(memory, OFFICE)
     ask(memory, "Project Halcyon is led by")
-    strongest = memory.locator("#map .read").evaluate_all(
-        "cells => cells.sort((a, b) => b.style.getPropertyValue('--weight')"
-        " - a.style.getPropertyValue('--weight'))[0].title"
+    took = memory.locator("#map .took")
+    expect(took).to_have_count(1)
+    expect(took).to_have_attribute(
+        "data-said",
+        re.compile(r"Project Halcyon is led by Dr\. Amara Okafor · similarity 1\.000 · weight"),
     )
-    assert strongest.startswith("Project Halcyon is led by Dr. Amara Okafor")
-    expect(memory.get_by_role("img", name=re.compile("10 rows: .* 10 changed"))).to_be_visible()
+    expect(memory.locator("#map .near")).to_have_count(10)
+    nearness = memory.locator("#map .near").evaluate_all(
+        "cells => cells.map(cell => Number(cell.style.getPropertyValue('--near')))"
+    )
+    assert sorted(nearness)[-1] == pytest.approx(1, abs=0.001)
+    assert sorted(nearness)[-2] < 0.9
+    name = re.compile("10 rows, 1 in the last answer, 10 rows in the last write")
+    expect(memory.get_by_role("img", name=name)).to_be_visible()
+    expect(memory.get_by_role("img", name=re.compile("weight of 10 rows"))).to_be_visible()
+    took.hover()
+    expect(memory.locator("#pointed")).to_contain_text("Project Halcyon")
+    memory.get_by_text("The rows as a table").click()
+    expect(memory.locator("#rows-body tr")).to_have_count(10)
+    expect(memory.locator("#rows-body tr").first).to_contain_text("Project Halcyon")
+
+
+def test_the_last_write_is_told_and_drawn(memory: Page) -> None:
+    write(memory, PROMPT, "Lyon")
+    write(memory, "The capital of Italy is", "Turin")
+    write(memory, PROMPT, "Nice")
+    expect(memory.locator("#change-title")).to_have_text("Last write: version 3")
+    expect(memory.locator("#change-rows")).to_contain_text(f"{PROMPT} Nice {PROMPT} Lyon")
+    expect(memory.locator("#map .changed")).to_have_count(1)
+    memory.get_by_role("button", name=f"Forget: {PROMPT} Nice").click()
+    expect(memory.locator("#change-rows del")).to_have_text(f"{PROMPT} Nice")
+    expect(memory.locator("#change-foot")).to_contain_text("before")
+    expect(memory.locator("#map .gone")).to_have_count(1)
+    expect(memory.locator("#map .cell")).to_have_count(2)
 
 
 def test_a_row_beyond_the_first_page_is_shown_once_it_is_read(memory: Page) -> None:
@@ -121,7 +155,7 @@ def test_a_row_beyond_the_first_page_is_shown_once_it_is_read(memory: Page) -> N
     for number in (1, 599):
         prompt = f"Locker {number} of the bath house holds"
         assert ask(memory, prompt)[1].strip() == f"towel {number * 3}"
-        shown = memory.locator(f'#map .read[title^="{prompt} towel {number * 3}"]')
+        shown = memory.locator(f'#map .took[data-said^="{prompt} towel {number * 3}"]')
         expect(shown).to_have_count(1)
 
 
@@ -129,7 +163,12 @@ def test_a_fact_that_is_markup_stays_text(memory: Page) -> None:
     write(memory, "What is it? It is", MARKUP)
     expect(memory.locator("#facts li")).to_contain_text(MARKUP)
     assert MARKUP in ask(memory, "What is it? It is")[1]
-    expect(memory.locator("#matches li").first).to_contain_text(MARKUP)
+    expect(memory.locator("#matches tbody tr").first).to_contain_text(MARKUP)
+    memory.locator("#map .took").hover()
+    expect(memory.locator("#pointed")).to_contain_text(MARKUP)
+    memory.get_by_text("The rows as a table").click()
+    expect(memory.locator("#rows-body")).to_contain_text(MARKUP)
+    expect(memory.locator("#change-rows")).to_contain_text(MARKUP)
     assert memory.locator("main img, main script").count() == 0
     assert memory.evaluate("window.hit") is None
 
@@ -159,7 +198,7 @@ def test_a_document_is_stored_asked_and_forgotten(memory: Page) -> None:
     memory.get_by_role("tab", name="Documents").click()
     text = " ".join(f"Room {i} of the west wing holds instrument {i * 7}." for i in range(150))
     memory.get_by_label("A text").fill(text)
-    memory.get_by_label("Name").fill("wing")
+    memory.get_by_label("Name of the document").fill("wing")
     memory.get_by_role("button", name="Store").click()
     expect(memory.get_by_role("progressbar")).to_be_visible()
     expect(memory.get_by_role("status")).to_contain_text("150 rows")
@@ -176,7 +215,7 @@ def test_documents_are_listed_beside_facts(memory: Page, shoot: Callable[[str], 
     write_many(memory, OFFICE)
     memory.get_by_role("tab", name="Documents").click()
     memory.get_by_label("A text").fill(LOGBOOK)
-    memory.get_by_label("Name").fill("logbook-1921")
+    memory.get_by_label("Name of the document").fill("logbook-1921")
     memory.get_by_role("button", name="Store").click()
     expect(memory.locator("#documents li")).to_contain_text("logbook-1921 6 rows")
     expect(memory.locator("#map .cell")).to_have_count(16)
@@ -191,7 +230,7 @@ def test_documents_are_listed_beside_facts(memory: Page, shoot: Callable[[str], 
 def test_a_refusal_is_said_and_nothing_is_lost(memory: Page) -> None:
     memory.get_by_label("When the prompt is").fill("long " * 100)
     memory.get_by_role("button", name="Write", exact=True).click()
-    expect(memory.get_by_role("status")).to_contain_text("tokens")
+    expect(memory.get_by_role("alert").filter(has_text="tokens")).to_be_visible()
     assert memory.get_by_label("When the prompt is").input_value() == "long " * 100
     expect(memory.locator("#count-facts")).to_have_text("0")
 
@@ -215,7 +254,7 @@ def test_a_pasted_key_opens_and_a_wrong_one_is_refused(page: Page, served: Serve
     page.goto(served.console)
     page.get_by_label("Key", exact=True).fill("lrm_wrong_key")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("That key is not valid.")
+    expect(page.get_by_role("alert")).to_contain_text("This key is not valid")
     page.get_by_label("Key", exact=True).fill(served.key)
     page.keyboard.press("Enter")
     expect(page.locator("#work")).to_be_visible()
@@ -230,8 +269,7 @@ def test_a_key_that_only_reads_sees_and_cannot_change(
         fact = {"prompt": PROMPT, "target": "Lyon"}
         client.post(f"/v1/tenants/{tenant}/write", json={"facts": [fact]}).raise_for_status()
     page.goto(f"{served.console}#key={key}")
-    page.get_by_label("Tenant").fill(tenant)
-    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_label("Tenant", exact=True)).to_have_value(tenant)  # the only one
     assert "Lyon" in ask(page, PROMPT)[1]
     page.get_by_role("button", name=f"Forget: {PROMPT} Lyon").click()
     expect(page.get_by_role("status")).to_contain_text("lacks the scope")
@@ -240,7 +278,11 @@ def test_a_key_that_only_reads_sees_and_cannot_change(
 
 def test_a_tenant_is_made(page: Page, served: Served) -> None:
     page.goto(f"{served.console}#key={served.key}&tenant=made-here")
+    expect(page.get_by_role("heading", name="There is no tenant “made-here”")).to_be_visible()
     page.get_by_role("button", name="Make it").click()
+    expect(page.locator("#facts-foot")).to_contain_text("Nothing is stored here yet")
+    page.get_by_role("button", name="New", exact=True).click()
+    page.get_by_role("button", name="Back").click()
     expect(page.locator("#work")).to_be_visible()
     with served.client() as client:
         assert "made-here" in client.get("/v1/tenants").json()["tenants"]

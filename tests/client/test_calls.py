@@ -29,6 +29,7 @@ def test_a_written_fact_is_read_generated_scored_and_forgotten(memory: Tenant) -
     (found,) = memory.read(CAPITAL, top_k=1).results
     assert found.matches[0].id == "capital"
     assert found.matches[0].text == f"{CAPITAL} Lyon"
+    assert found.matches[0].similarity == pytest.approx(1, abs=0.01)
     lyon, paris = memory.score(CAPITAL, ["Lyon", "Paris"]).results[0].targets
     assert lyon.logprob > paris.logprob
 
@@ -61,6 +62,9 @@ def test_a_fact_keeps_what_it_was_given(memory: Tenant) -> None:
     assert (fact.text, fact.metadata) == ("Ünïcode 山", {"from": ["me"]})
     assert fact.expires_at is not None
     assert fact.expires_at > time.time()
+    assert memory.delete_fact("a").results[0].status == "erased"
+    with pytest.raises(errors.FactNotFound):
+        memory.delete_fact("a")
 
 
 def test_tokens_arrive_before_the_whole(memory: Tenant) -> None:
@@ -87,6 +91,15 @@ def test_a_document_goes_in_with_progress_and_out_as_one(memory: Tenant) -> None
         memory.add_document("Another text.", id="wing")
     assert memory.delete_document("wing").chunks == 130
     assert memory.documents().documents == []
+
+
+def test_a_memory_is_brought_under_a_checkpoint_or_is_there_already(memory: Tenant) -> None:
+    memory.write([{"prompt": CAPITAL, "target": "Lyon"}])
+    done = memory.reencode("fake-1")
+    assert (done.status, done.rows, done.checkpoint) == ("current", 1, "fake-1")
+    assert list(memory.stream_reencode("fake-1"))[-1] == done
+    with pytest.raises(errors.OtherCheckpoint, match="fake-1"):
+        memory.reencode("fake-2")
 
 
 def test_a_snapshot_brings_back_what_was_forgotten(

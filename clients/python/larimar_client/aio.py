@@ -99,6 +99,7 @@ class AsyncLarimar:
         reader.finish()
 
     async def aclose(self) -> None:
+        """Close its connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -140,6 +141,7 @@ class AsyncTenant:
     score = _of_tenant(calls.score)
     facts_page = _of_tenant(calls.facts_page)
     fact = _of_tenant(calls.fact)
+    delete_fact = _of_tenant(calls.delete_fact)
     add_document = _of_tenant(calls.add_document)
     documents = _of_tenant(calls.documents)
     document = _of_tenant(calls.document)
@@ -147,9 +149,11 @@ class AsyncTenant:
     info = _of_tenant(calls.info)
     usage = _of_tenant(calls.usage)
     restore = _of_tenant(calls.restore)
+    reencode = _of_tenant(calls.reencode)
     stream = _stream_of_tenant(streams.generate)
     snapshot = _stream_of_tenant(streams.snapshot)
     stream_document = _stream_of_tenant(streams.add_document)
+    stream_reencode = _stream_of_tenant(streams.reencode)
 
     async def facts(self) -> AsyncIterator[StoredFact]:
         """All facts, page after page."""

@@ -134,6 +134,14 @@ def fact(tenant: str, id: str) -> Call[models.StoredFact]:
     return Call("GET", tenant_path(tenant, f"/facts/{_segment(id)}"), reply(models.StoredFact))
 
 
+def delete_fact(
+    tenant: str, id: str, *, idempotency_key: str | None = None
+) -> Call[models.ForgetReply]:
+    """Erase one fact. Raises FactNotFound, where `forget` says `not_found`."""
+    rest, parse = f"/facts/{_segment(id)}", reply(models.ForgetReply)
+    return _change(tenant, "DELETE", rest, parse, key=idempotency_key)
+
+
 def add_document(tenant: str, text: str, *, id: str | None = None) -> Call[models.Progress]:
     """Store a long text as many facts. Cut off, it goes on when the same text is sent again.
 
@@ -170,6 +178,16 @@ def info(tenant: str) -> Call[models.TenantInfo]:
 def usage(tenant: str) -> Call[models.TenantUsage]:
     """What is used of each quota; rates are of the current minute."""
     return Call("GET", tenant_path(tenant, "/usage"), reply(models.TenantUsage))
+
+
+def reencode(tenant: str, checkpoint: str) -> Call[models.Reencoded]:
+    """Encode all facts anew for the checkpoint of this fingerprint; run again, it is `current`.
+
+    The memory is read and written meanwhile; cut short, it is as it was. OtherCheckpoint,
+    NotReencodable.
+    """
+    body = {"checkpoint": checkpoint}
+    return Call("POST", tenant_path(tenant, "/reencode"), reply(models.Reencoded), body)
 
 
 def restore(

@@ -95,6 +95,7 @@ class Larimar:
         reader.finish()
 
     def close(self) -> None:
+        """Close its connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -136,6 +137,7 @@ class Tenant:
     score = _of_tenant(calls.score)
     facts_page = _of_tenant(calls.facts_page)
     fact = _of_tenant(calls.fact)
+    delete_fact = _of_tenant(calls.delete_fact)
     add_document = _of_tenant(calls.add_document)
     documents = _of_tenant(calls.documents)
     document = _of_tenant(calls.document)
@@ -143,9 +145,11 @@ class Tenant:
     info = _of_tenant(calls.info)
     usage = _of_tenant(calls.usage)
     restore = _of_tenant(calls.restore)
+    reencode = _of_tenant(calls.reencode)
     stream = _stream_of_tenant(streams.generate)
     snapshot = _stream_of_tenant(streams.snapshot)
     stream_document = _stream_of_tenant(streams.add_document)
+    stream_reencode = _stream_of_tenant(streams.reencode)
 
     def facts(self) -> Iterator[StoredFact]:
         """All facts, page after page."""

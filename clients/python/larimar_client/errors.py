@@ -151,6 +151,14 @@ class PolicyFixed(Conflict, code="policy_fixed"): ...
 class DocumentConflict(Conflict, code="document_conflict"): ...
 
 
+class OtherCheckpoint(Conflict, code="other_checkpoint"):
+    """This process has another checkpoint than the one named; one behind the same URL may not."""
+
+
+class NotReencodable(Conflict, code="not_reencodable"):
+    """`details` names the facts that the checkpoint cannot hold; nothing was changed."""
+
+
 class Unavailable(ApiError): ...
 
 
@@ -167,6 +175,9 @@ class Draining(Unavailable, code="draining"): ...
 
 
 class StoreUnavailable(Unavailable, code="store_unavailable"): ...
+
+
+class OutOfMemory(Unavailable, code="out_of_memory"): ...
 
 
 class EngineStopped(Unavailable, code="engine_stopped"): ...

@@ -78,8 +78,11 @@ class ForgetReply:
 
 @dataclass(frozen=True, slots=True)
 class Match:
+    """A row that was read. `similarity`: the cosine of query and row."""
+
     id: str
     weight: float
+    similarity: float
     text: str | None = None
 
 
@@ -186,6 +189,17 @@ class Progress:
     chunks: int
     chunks_done: int
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reencoded:
+    """How far a memory is brought under a checkpoint; `current`: it was already."""
+
+    status: Literal["running", "reencoded", "current"]
+    done: int
+    rows: int
+    version: int
+    checkpoint: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from larimar_client import calls
 from larimar_client.calls import Call
-from larimar_client.models import GenerateReply, Progress, Token, decode
+from larimar_client.models import GenerateReply, Progress, Reencoded, Token, decode
 from larimar_client.sse import EventReader
 
 P = ParamSpec("P")
@@ -74,6 +74,14 @@ add_document = _streamed(
     {},
     progress=_progress,
     done=_progress,
+)
+_reencoded = partial(decode, Reencoded)
+reencode = _streamed(
+    calls.reencode,
+    "Encode all facts anew; Reencoded after every batch, the last one not `running`.",
+    {},
+    progress=_reencoded,
+    done=_reencoded,
 )
 
 
