@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmarks.processes import ROOT, free_port
 
-ASSETS = ROOT / "docs/assets"
+ASSETS = ROOT / "docs/images"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -40,7 +40,7 @@ START_SECONDS = 300  # the real engine loads a model
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", action="store_true", help="write docs/assets/console*.png")
+    parser.addoption("--screenshots", action="store_true", help="write docs/images/console*.png")
 
 
 @dataclass(frozen=True)
