@@ -363,14 +363,14 @@ async def test_erased_data_is_gone_from_every_key(
     store: RedisStore, tenant: str, valkey: str
 ) -> None:
     """Row, text, metadata, id: of what was erased and of what was replaced."""
-    secret = fact(9001, id="secret-id", target="secret-target", metadata={"k": "secret-meta"})
-    await store.write(tenant, [secret, fact(9002)], request())
-    await store.write(tenant, [fact(9002, latent=fact(9005).latent)], request())
+    secret = fact(77_001, id="secret-id", target="secret-target", metadata={"k": "secret-meta"})
+    await store.write(tenant, [secret, fact(77_002)], request())
+    await store.write(tenant, [fact(77_002, latent=fact(77_005).latent)], request())
     await store.forget(tenant, request(), ids=["secret-id"])
-    gone = [f.latent.astype("<f2").tobytes() for f in (secret, fact(9002))]
+    gone = [f.latent.astype("<f2").tobytes() for f in (secret, fact(77_002))]
     async with Redis.from_url(valkey) as client:
         found = b"".join([await contents(client, key) async for key in client.scan_iter()])
-    assert fact(9005).latent.astype("<f2").tobytes() in found
+    assert fact(77_005).latent.astype("<f2").tobytes() in found
     for trace in (b"secret-target", b"secret-meta", *gone):
         assert trace not in found
 
