@@ -17,6 +17,8 @@ class Balancer:
 
     def __init__(self, ports: Sequence[int]) -> None:
         self._ports, self._ready, self._turn = list(ports), list(ports), 0
+        self._stopped = False
+        self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
     @contextlib.contextmanager
@@ -30,9 +32,10 @@ class Balancer:
         try:
             yield f"http://127.0.0.1:{self.port}"
         finally:
-            checks.cancel()
+            self._stopped = True
+            checks.result()  # a check that is cancelled may leave its connection open
             loop.call_soon_threadsafe(server.close)
-            asyncio.run_coroutine_threadsafe(_finish(), loop).result()
+            asyncio.run_coroutine_threadsafe(self._finish(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -44,16 +47,16 @@ class Balancer:
 
     async def _check(self) -> None:
         async with httpx.AsyncClient(timeout=5) as client:
-            while True:
+            while not self._stopped:
                 self._ready = [port for port in self._ports if await _is_ready(client, port)]
                 await asyncio.sleep(CHECK_SECONDS)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._turn += 1
         port = self._ready[self._turn % len(self._ready)]
-        with contextlib.closing(writer):
+        with self._closing(writer):
             back_reader, back_writer = await asyncio.open_connection("127.0.0.1", port)
-            with contextlib.closing(back_writer):
+            with self._closing(back_writer):
                 await asyncio.wait(
                     [
                         asyncio.ensure_future(_copy(reader, back_writer)),
@@ -61,6 +64,22 @@ class Balancer:
                     ],
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+
+    @contextlib.contextmanager
+    def _closing(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        self._writers.add(writer)
+        with contextlib.closing(writer):
+            yield
+
+    async def _finish(self) -> None:
+        """Nothing is left open, sent or not."""
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def _is_ready(client: httpx.AsyncClient, port: int) -> bool:
@@ -74,10 +93,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-
-
-async def _finish() -> None:
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
