@@ -84,17 +84,12 @@ def _own_key() -> str:
         stop("no key: set LARIMAR_KEY or give --key")
 
 
-def error_of(response: httpx.Response) -> dict[str, Any]:
+def _refusal(response: httpx.Response) -> str:
     """The error of a reply of 400 and more; made up where it is not this service's."""
     try:
-        error: dict[str, Any] = response.json()["error"]
-        return {"code": error["code"], "message": error["message"], "param": None} | error
+        error = response.json()["error"]
+        place = f" ({error['param']})" if error.get("param") else ""
+        return f"{response.status_code} {error['code']}: {error['message']}{place}"
     except (ValueError, KeyError, TypeError):
         message = f"{response.request.url} does not answer as this service does"
-        return {"code": "unexpected_reply", "message": message, "param": None}
-
-
-def _refusal(response: httpx.Response) -> str:
-    error = error_of(response)
-    place = f" ({error['param']})" if error["param"] else ""
-    return f"{response.status_code} {error['code']}: {error['message']}{place}"
+        return f"{response.status_code} unexpected_reply: {message}"

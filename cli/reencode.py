@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import typer
 
-from cli.http import DEFAULT_URL, Key, Url, call, connected, error_of, stop
+from cli.http import DEFAULT_URL, Key, Url, service, stop
+
+if TYPE_CHECKING:
+    from larimar_client import ApiError
 
 app = typer.Typer(add_completion=False)
 PATIENCE_SECONDS = 1.0  # before another process behind the same address is asked for
@@ -39,58 +39,48 @@ def reencode(
       larimar reencode acme --wait 600
     """
     wanted = checkpoint or _own_checkpoint()
-    with connected(url, key) as client:
-        names = tenants or call(client, "GET", "/v1/tenants")["tenants"]
-        failed = [name for name in names if not _moved(client, name, wanted, wait)]
+    if not tenants:
+        with service(url, key) as larimar:
+            tenants = larimar.tenants().tenants
+    failed = [name for name in tenants if not _moved(url, key, name, wanted, wait)]
     if failed:
         stop(f"not under {wanted}: {', '.join(failed)}")
 
 
-def _moved(client: httpx.Client, tenant: str, wanted: str, wait: float) -> bool:
+def _moved(url: str, key: str | None, tenant: str, wanted: str, wait: float) -> bool:
     """Whether the tenant is under the checkpoint at the end; says what happened."""
     deadline = time.monotonic() + wait
     while True:
-        error = _try(client, tenant, wanted)
+        error = _try(url, key, tenant, wanted)
         if error is None:
             return True
-        if error["code"] != "other_checkpoint" or time.monotonic() > deadline:
+        if error.code != "other_checkpoint" or time.monotonic() > deadline:
             break
         time.sleep(PATIENCE_SECONDS)
-    typer.echo(f"{tenant}: {error['code']}: {error['message']}", err=True)
-    for detail in error.get("details", ()):
+    typer.echo(f"{tenant}: {error.code}: {error.message}", err=True)
+    for detail in error.details:
         typer.echo(f"{tenant}: {detail['param']}: {detail['message']}", err=True)
     return False
 
 
-def _try(client: httpx.Client, tenant: str, wanted: str) -> dict[str, Any] | None:
-    """None once it is done, else the error."""
-    # A connection of its own: a load balancer then chooses anew.
-    headers = {"Accept": "text/event-stream", "Connection": "close"}
-    path, body = f"/v1/tenants/{tenant}/reencode", {"checkpoint": wanted}
-    with client.stream("POST", path, json=body, headers=headers, timeout=None) as response:
-        if response.is_error:
-            response.read()
-            return error_of(response)
-        for name, data in _events(response):
-            if name == "error":
-                error: dict[str, Any] = data["error"]
-                return error
-            if name == "progress":
-                typer.echo(f"{tenant}: {data['done']} of {data['rows']}", err=True)
-            if name == "done":
-                typer.echo(f"{tenant}: {data['status']}, {data['rows']} rows, {wanted}")
-                return None
-    return {"code": "cut", "message": "the connection ended early: run it again"}
+def _try(url: str, key: str | None, tenant: str, wanted: str) -> ApiError | None:
+    """None once it is done. With a connection of its own: a load balancer then chooses anew."""
+    from larimar_client import ApiError
+    from larimar_client.errors import UnexpectedReply
 
-
-def _events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
-    name = ""
-    for line in response.iter_lines():
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            yield name, json.loads(value)
+    with service(url, key) as larimar:
+        shown = None
+        try:
+            for state in larimar.tenant(tenant).stream_reencode(wanted):
+                if state != shown:  # the last is told again, as done
+                    typer.echo(f"{tenant}: {state.done} of {state.rows}", err=True)
+                shown = state
+        except ApiError as exc:
+            return exc
+        except UnexpectedReply:
+            return ApiError(0, "cut", "the connection ended early: run it again")
+    typer.echo(f"{tenant}: {state.status}, {state.rows} rows, {wanted}")
+    return None
 
 
 def _own_checkpoint() -> str:
