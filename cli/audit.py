@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
-from cli.http import DEFAULT_URL, Key, Url, call, connected
+from cli.http import DEFAULT_URL, Key, Url, service
 
 app = typer.Typer(add_completion=False)
-PAGE = 1000
 
 
 @app.command()
 def audit(
-    after: Annotated[str, typer.Option(help="Only what follows this entry's id.")] = "",
+    after: Annotated[
+        str | None, typer.Option(help="Only what follows this entry's id.", show_default=False)
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
@@ -27,12 +28,11 @@ def audit(
       larimar audit >> audit.jsonl
       larimar audit --after 1764115200000-0
     """
-    with connected(url, key) as client:
+    with service(url, key) as larimar:
         while True:
-            start = f"&after={quote(after)}" if after else ""
-            page = call(client, "GET", f"/v1/audit?limit={PAGE}{start}")
-            for entry in page["entries"]:
-                typer.echo(json.dumps(entry))
-            after = page["next_after"]
+            page = larimar.audit_page(after=after)
+            for entry in page.entries:
+                typer.echo(json.dumps(asdict(entry), ensure_ascii=False))
+            after = page.next_after
             if after is None:
-                break
+                return

@@ -12,18 +12,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
 from rich.console import Console
 
-from cli.http import call, connected, stop
+from cli.http import service, stop
 from cli.serve import announce, listen
 
 if TYPE_CHECKING:
+    from larimar_client import Larimar
+    from larimar_client.models import ForgetReply, WriteReply
     from service.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -62,21 +65,21 @@ def demo(
         key = admin_key(settings)
     except SettingsError as exc:
         stop(str(exc))
-    service = _start(settings)
+    started = _start(settings)
     held = False
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait(console, service, url)
-        with connected(url, key or "none") as client:
-            held = Demonstration(console, client).run()
+        _wait(console, started, url)
+        with service(url, key or "none") as larimar:
+            held = Demonstration(console, larimar).run()
         if not leave:
             console.print()
             announce(settings, port)
-            service.wait()
+            started.wait()
     except KeyboardInterrupt:
         held = held or not leave
     finally:
-        _stop(service)
+        _stop(started)
     if not held:
         raise typer.Exit(1)
 
@@ -86,28 +89,32 @@ class Demonstration:
     """The six steps, and whether each held."""
 
     console: Console
-    client: httpx.Client
+    larimar: Larimar
     held: bool = True
 
     def run(self) -> bool:
         """True if every step showed what it should."""
-        self.client.delete(f"/v1/tenants/{TENANT}")  # what a killed demonstration left
-        call(self.client, "PUT", f"/v1/tenants/{TENANT}", {})
+        from larimar_client.errors import TenantNotFound
+
+        with contextlib.suppress(TenantNotFound):
+            self.larimar.delete_tenant(TENANT)  # what a killed demonstration left
+        self.larimar.put_tenant(TENANT)
         try:
             self._steps()
         finally:
-            call(self.client, "DELETE", f"/v1/tenants/{TENANT}")
+            self.larimar.delete_tenant(TENANT)
         verdict = "Every step held." if self.held else "Some step did not hold."
         self.console.print(verdict, style="bold green" if self.held else "bold red")
         return self.held
 
     def _steps(self) -> None:
+        memory = self.larimar.tenant(TENANT)
         self._say("1. What the model says by itself")
         before = {prompt: self._ask(prompt) for prompt in (PROMPT, UNRELATED)}
         self._check("does not say Lyon", TARGET not in before[PROMPT])
 
         self._say(f'2. Write one fact: "{PROMPT} {TARGET}"')
-        self._write()
+        self._change(lambda: memory.write([{"prompt": PROMPT, "target": TARGET}]), "written")
 
         self._say("3. The very next generation uses it, in other words too")
         self._check("says Lyon", self._ask(PROMPT).strip().startswith(TARGET))
@@ -117,7 +124,7 @@ class Demonstration:
         self._check("is unchanged", self._ask(UNRELATED) == before[UNRELATED])
 
         self._say("5. Forget it: nothing of it is left")
-        self._forget()
+        self._change(lambda: memory.forget(prompts=[PROMPT]), "erased")
 
         self._say("6. The model says again what it said")
         self._check("is as before", self._ask(PROMPT) == before[PROMPT])
@@ -126,27 +133,18 @@ class Demonstration:
         self.console.print(f"\n{title}", style="bold")
 
     def _ask(self, prompt: str) -> str:
-        body = {"prompt": prompt, "max_new_tokens": 12}
-        path = f"/v1/tenants/{TENANT}/generate"
-        text: str = call(self.client, "POST", path, body)["results"][0]["text"]
+        text = self.larimar.tenant(TENANT).generate(prompt, max_new_tokens=12).text
         shown = " ".join(text.split())
         self.console.print(f"   {prompt} ", end="", markup=False)
         self.console.print(shown, style="cyan", markup=False)
         return text
 
-    def _write(self) -> None:
-        body = {"facts": [{"prompt": PROMPT, "target": TARGET}]}
-        self._change("write", body, "written")
-
-    def _forget(self) -> None:
-        self._change("forget", {"prompts": [PROMPT]}, "erased")
-
-    def _change(self, verb: str, body: dict[str, Any], expected: str) -> None:
+    def _change(self, change: Callable[[], WriteReply | ForgetReply], expected: str) -> None:
         started = time.perf_counter()
-        reply = call(self.client, "POST", f"/v1/tenants/{TENANT}/{verb}", body)
+        reply = change()
         ms = (time.perf_counter() - started) * 1000
-        status = reply["results"][0]["status"]
-        self._check(f"{status}, version {reply['version']}, {ms:.0f} ms", status == expected)
+        status = reply.results[0].status
+        self._check(f"{status}, version {reply.version}, {ms:.0f} ms", status == expected)
 
     def _check(self, claim: str, holds: bool) -> None:
         mark, style = ("✓", "green") if holds else ("✗", "red")

@@ -33,21 +33,9 @@ def stop(message: str) -> NoReturn:
 
 
 @contextmanager
-def connected(url: str, key: str | None) -> Iterator[httpx.Client]:
-    """A client of the service; whatever goes wrong inside ends the command with one line."""
-    headers = {"Authorization": f"Bearer {key or _own_key()}"}
-    try:
-        with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT) as client:
-            yield client
-    except httpx.HTTPStatusError as exc:
-        stop(_refusal(exc.response))
-    except httpx.HTTPError as exc:
-        stop(f"{url} cannot be reached: {exc}. Is `larimar serve` running?")
-
-
-@contextmanager
 def service(url: str, key: str | None) -> Iterator[Larimar]:
-    """The service by its Python client, which waits and sends again where that is safe."""
+    """The service by its Python client, which waits and sends again where that is safe; whatever
+    goes wrong inside ends the command with one line."""
     from larimar_client import ApiError, Larimar, LarimarError
 
     try:
@@ -57,14 +45,8 @@ def service(url: str, key: str | None) -> Iterator[Larimar]:
         stop(str(exc))
     except LarimarError as exc:
         stop(f"{url} cannot be reached: {exc}. Is `larimar serve` running?")
-
-
-def call(client: httpx.Client, method: str, path: str, body: Any = None) -> Any:
-    """The reply's JSON, None where it has no body. Raises HTTPStatusError."""
-    response = client.request(method, path, json=body)
-    if response.is_error:
-        raise httpx.HTTPStatusError("refused", request=response.request, response=response)
-    return response.json() if response.content else None
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:  # no address, or a key that no header holds
+        stop(f"{url} cannot be asked: {exc}")
 
 
 def show(value: Any) -> None:
@@ -82,14 +64,3 @@ def _own_key() -> str:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, SettingsError):
         stop("no key: set LARIMAR_KEY or give --key")
-
-
-def _refusal(response: httpx.Response) -> str:
-    """The error of a reply of 400 and more; made up where it is not this service's."""
-    try:
-        error = response.json()["error"]
-        place = f" ({error['param']})" if error.get("param") else ""
-        return f"{response.status_code} {error['code']}: {error['message']}{place}"
-    except (ValueError, KeyError, TypeError):
-        message = f"{response.request.url} does not answer as this service does"
-        return f"{response.status_code} unexpected_reply: {message}"

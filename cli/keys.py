@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.http import DEFAULT_URL, Json, Key, Url, call, connected, show
+from cli.http import DEFAULT_URL, Json, Key, Url, service, show
+
+if TYPE_CHECKING:
+    from larimar_client.models import NewKey
 
 app = typer.Typer(
     add_completion=False, help="Make, list, rotate and revoke keys.", no_args_is_help=True
@@ -33,13 +37,11 @@ def create(
       larimar keys create -t acme -s read -s generate
       larimar keys create -t '*' -s admin --days 30
     """
-    body = {
-        "tenants": "*" if tenant == ["*"] else tenant,
-        "scopes": scope,
-        "expires_at": None if days is None else time.time() + days * 86400,
-    }
-    with connected(url, key) as client:
-        _new(call(client, "POST", "/v1/keys", body), as_json)
+    scopes: Any = scope  # the service says which there are
+    expires_at = None if days is None else time.time() + days * 86400
+    with service(url, key) as larimar:
+        names = "*" if tenant == ["*"] else tenant
+        _new(larimar.create_key(names, scopes, expires_at=expires_at), as_json)
 
 
 @app.command("list")
@@ -50,14 +52,13 @@ def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False) ->
     Example:
       larimar keys list --json
     """
-    with connected(url, key) as client:
-        reply = call(client, "GET", "/v1/keys")
+    with service(url, key) as larimar:
+        reply = larimar.keys()
     if as_json:
-        return show(reply)
-    for one in reply["keys"]:
-        tenants = one["tenants"] if one["tenants"] == "*" else ",".join(one["tenants"])
-        used = _when(one["last_used_at"]) if one["last_used_at"] else "never used"
-        typer.echo(f"{one['id']}  {tenants}  {','.join(one['scopes'])}  {used}")
+        return show(asdict(reply))
+    for one in reply.keys:
+        used = _when(one.last_used_at) if one.last_used_at else "never used"
+        typer.echo(f"{one.id}  {','.join(one.tenants)}  {','.join(one.scopes)}  {used}")
 
 
 @app.command()
@@ -68,8 +69,8 @@ def rotate(id: Id, url: Url = DEFAULT_URL, key: Key = None, as_json: Json = Fals
     Example:
       larimar keys rotate 3f2a91bc
     """
-    with connected(url, key) as client:
-        _new(call(client, "POST", f"/v1/keys/{id}/rotate"), as_json)
+    with service(url, key) as larimar:
+        _new(larimar.rotate_key(id), as_json)
 
 
 @app.command()
@@ -80,16 +81,16 @@ def revoke(id: Id, url: Url = DEFAULT_URL, key: Key = None) -> None:
     Example:
       larimar keys revoke 3f2a91bc
     """
-    with connected(url, key) as client:
-        call(client, "DELETE", f"/v1/keys/{id}")
+    with service(url, key) as larimar:
+        larimar.delete_key(id)
     typer.echo(f"revoked {id}")
 
 
-def _new(reply: Any, as_json: bool) -> None:
+def _new(made: NewKey, as_json: bool) -> None:
     if as_json:
-        show(reply)
+        show(asdict(made))
     else:
-        typer.echo(reply["key"])
+        typer.echo(made.key)
 
 
 def _when(seconds: float) -> str:

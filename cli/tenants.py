@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
-from cli.http import DEFAULT_URL, Json, Key, Url, call, connected, show
+from cli.http import DEFAULT_URL, Json, Key, Url, service, show
 
 app = typer.Typer(add_completion=False, help="Make, show and erase tenants.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The tenant's name: a-z, 0-9, _ and -.")]
@@ -28,12 +29,13 @@ def create(
       larimar tenants create acme
       larimar tenants create acme --quota-facts 5000
     """
-    body = {"policy": policy, "quota": {"facts": quota_facts}}
-    with connected(url, key) as client:
-        reply = call(client, "PUT", f"/v1/tenants/{name}", body)
+    chosen: Any = policy  # the service says which there are
+    with service(url, key) as larimar:
+        quota: Any = None if quota_facts is None else {"facts": quota_facts}
+        reply = larimar.put_tenant(name, policy=chosen, quota=quota)
     if as_json:
-        return show(reply)
-    typer.echo(f"{name}: policy {reply['policy']}, at most {reply['quota']['facts']} facts")
+        return show(asdict(reply))
+    typer.echo(f"{name}: policy {reply.policy}, at most {reply.quota.facts} facts")
 
 
 @app.command("list")
@@ -44,11 +46,11 @@ def list_tenants(url: Url = DEFAULT_URL, key: Key = None, as_json: Json = False)
     Example:
       larimar tenants list
     """
-    with connected(url, key) as client:
-        reply = call(client, "GET", "/v1/tenants")
+    with service(url, key) as larimar:
+        reply = larimar.tenants()
     if as_json:
-        return show(reply)
-    for name in reply["tenants"]:
+        return show(asdict(reply))
+    for name in reply.tenants:
         typer.echo(name)
 
 
@@ -60,8 +62,8 @@ def show_tenant(name: Name, url: Url = DEFAULT_URL, key: Key = None) -> None:
     Example:
       larimar tenants show acme
     """
-    with connected(url, key) as client:
-        show(call(client, "GET", f"/v1/tenants/{name}"))
+    with service(url, key) as larimar:
+        show(asdict(larimar.tenant(name).info()))
 
 
 @app.command()
@@ -80,6 +82,6 @@ def delete(
     """
     if not yes:
         typer.confirm(f"Erase tenant {name} and everything in it?", abort=True)
-    with connected(url, key) as client:
-        call(client, "DELETE", f"/v1/tenants/{name}")
+    with service(url, key) as larimar:
+        larimar.delete_tenant(name)
     typer.echo(f"erased {name}")

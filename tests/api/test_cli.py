@@ -17,7 +17,8 @@ from typer.testing import CliRunner, Result
 import benchmarks
 from cli import bench, demo
 from cli.main import VERBS, app
-from tests.api.calls import CAPITAL, Tenant
+from larimar_client import Larimar
+from tests.api.calls import CAPITAL, Tenant, ok
 from tests.api.running import ADMIN_KEY, Running
 
 CSV = """prompt,target,id,ttl_seconds,metadata
@@ -229,24 +230,45 @@ def test_benchmarks_are_listed_and_run_by_name(
     assert (given.exception, given.output) == (None, "['read', '--quick']\n")
 
 
-def test_tenants(cli: Cli) -> None:
+def test_tenants(cli: Cli, admin: httpx.Client) -> None:
     assert "at most 7 facts" in cli.ok("tenants", "create", "by-cli", "--quota-facts", "7")
     assert "by-cli" in cli.ok("tenants", "list").split()
-    assert json.loads(cli.ok("tenants", "show", "by-cli"))["quota"]["facts"] == 7
+    shown = json.loads(cli.ok("tenants", "show", "by-cli"))
+    assert shown["quota"]["facts"] == 7
+    assert shown == ok(admin.get("/v1/tenants/by-cli"))
+    assert cli.json("tenants", "create", "by-cli") == shown
+    assert cli.json("tenants", "list") == ok(admin.get("/v1/tenants"))
+    assert "policy" in cli.run("tenants", "create", "by-cli", "--policy", "shrink").stderr
     assert cli.ok("tenants", "delete", "by-cli", "--yes") == "erased by-cli\n"
     assert "404 tenant_not_found" in cli.run("tenants", "show", "by-cli").output
     refused = cli.run("tenants", "delete", "by-cli")  # asks, and nobody answers
     assert refused.exit_code == 1
 
 
-def test_keys(cli: Cli, running: Running) -> None:
+def test_keys(cli: Cli, admin: httpx.Client) -> None:
     made = cli.json("keys", "create", "-t", "a", "-t", "b", "-s", "read", "--days", "1")
-    assert made["tenants"] == ["a", "b"]
+    listed = cli.json("keys", "list")
+    assert listed == ok(admin.get("/v1/keys"))
+    assert {name: made[name] for name in made if name != "key"} in listed["keys"]
+    assert made["expires_at"] - made["created_at"] == pytest.approx(86400, abs=60)
     assert f"{made['id']}  a,b  read  never used" in cli.ok("keys", "list")
+    everything = cli.ok("keys", "create", "-t", "*", "-s", "admin")
+    assert f"{everything.split('_')[1]}  *  admin  never used" in cli.ok("keys", "list")
+    assert "scopes" in cli.run("keys", "create", "-t", "a", "-s", "fly").stderr
     rotated = cli.ok("keys", "rotate", made["id"]).strip()
     assert rotated.startswith(f"lrm_{made['id']}_")
     assert cli.ok("keys", "revoke", made["id"]) == f"revoked {made['id']}\n"
     assert made["id"] not in cli.ok("keys", "list")
+    assert "404 key_not_found" in cli.run("keys", "revoke", made["id"]).stderr
+
+
+def test_the_audit_log_is_read_to_its_end(cli: Cli, admin: httpx.Client) -> None:
+    cli.ok("write", CAPITAL, "Lyon")
+    lines = [json.loads(line) for line in cli.ok("audit").splitlines()]
+    assert lines[-1]["action"] == "write"
+    assert lines[-1] == ok(admin.get(f"/v1/audit?after={lines[-2]['id']}"))["entries"][0]
+    assert cli.ok("audit", "--after", lines[-1]["id"]) == ""
+    assert "invalid_request" in cli.run("audit", "--after", "yesterday").stderr
 
 
 def test_errors_are_one_line(cli: Cli, running: Running) -> None:
@@ -258,6 +280,10 @@ def test_errors_are_one_line(cli: Cli, running: Running) -> None:
     away = Cli("http://127.0.0.1:9", ADMIN_KEY, "default").run("ask", "x")
     assert (away.exit_code, len(away.output.splitlines())) == (1, 1)
     assert "larimar serve" in away.output
+    for url, key in (("localhost:8000", "k"), ("http://here:there", "k"), (running.url, "k\n")):
+        wrong = Cli(url, key, "default").run("facts")
+        assert (wrong.exit_code, len(wrong.output.splitlines())) == (1, 1), wrong.output
+        assert "cannot be asked" in wrong.output
 
 
 def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,11 +296,12 @@ def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_demonstration_holds_only_if_every_step_does(
-    admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    running: Running, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The fake engine knows a cue by its words alone: it misses the true rephrasing …
-    assert not demo.Demonstration(Console(quiet=True), admin).run()
-    # … and finds one of the same words.
-    monkeypatch.setattr(demo, "REPHRASED", "Is France the capital of")
-    assert demo.Demonstration(Console(quiet=True), admin).run()
+    with Larimar(running.url, ADMIN_KEY) as larimar:
+        # The fake engine knows a cue by its words alone: it misses the true rephrasing …
+        assert not demo.Demonstration(Console(quiet=True), larimar).run()
+        # … and finds one of the same words.
+        monkeypatch.setattr(demo, "REPHRASED", "Is France the capital of")
+        assert demo.Demonstration(Console(quiet=True), larimar).run()
     assert admin.get(f"/v1/tenants/{demo.TENANT}").status_code == 404

@@ -219,6 +219,7 @@ class DocumentList:
 @dataclass(frozen=True, slots=True)
 class DocumentErased:
     id: str
+    status: Literal["erased"]
     chunks: int
     version: int
     receipt: Receipt | None = None
@@ -280,6 +281,7 @@ class TenantInfo:
     quota: Quota
     counts: Counts
     bytes: int
+    checkpoint: str  # fingerprint of the one that wrote the memory
     created_at: float
 
 
@@ -298,11 +300,10 @@ class KeyInfo:
     last_used_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey(KeyInfo):
     """`key` is shown this once."""
 
-    id: str
     key: str
 
 
