@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.http import DEFAULT_URL, Key, Url, service, stop
+from cli.http import DEFAULT_URL, Json, Key, Url, service, show, stop
+from cli.progress import progress
 
 if TYPE_CHECKING:
     from larimar_client import ApiError
+    from larimar_client.models import Reencoded
 
 app = typer.Typer(add_completion=False)
 PATIENCE_SECONDS = 1.0  # before another process behind the same address is asked for
@@ -30,6 +34,7 @@ def reencode(
     ] = 60.0,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Encode facts anew for another checkpoint. Run again, it goes on with what is left.
 
@@ -37,50 +42,61 @@ def reencode(
     Examples:
       larimar reencode
       larimar reencode acme --wait 600
+      larimar reencode --json
     """
     wanted = checkpoint or _own_checkpoint()
     if not tenants:
         with service(url, key) as larimar:
             tenants = larimar.tenants().tenants
-    failed = [name for name in tenants if not _moved(url, key, name, wanted, wait)]
+    moved: dict[str, Reencoded] = {}
+    for name in tenants:
+        state = _moved(url, key, name, wanted, wait)
+        if state is not None:
+            moved[name] = state
+            if not as_json:
+                typer.echo(f"{name}: {state.status}, {state.rows} rows, {state.checkpoint}")
+    if as_json:
+        show({name: asdict(state) for name, state in moved.items()})
+    failed = [name for name in tenants if name not in moved]
     if failed:
         stop(f"not under {wanted}: {', '.join(failed)}")
 
 
-def _moved(url: str, key: str | None, tenant: str, wanted: str, wait: float) -> bool:
-    """Whether the tenant is under the checkpoint at the end; says what happened."""
+def _moved(url: str, key: str | None, tenant: str, wanted: str, wait: float) -> Reencoded | None:
+    """How the tenant came under the checkpoint; None, and why on standard error, if it did not."""
+    from larimar_client import ApiError
+
     deadline = time.monotonic() + wait
-    while True:
-        error = _try(url, key, tenant, wanted)
-        if error is None:
-            return True
-        if error.code != "other_checkpoint" or time.monotonic() > deadline:
-            break
-        time.sleep(PATIENCE_SECONDS)
-    typer.echo(f"{tenant}: {error.code}: {error.message}", err=True)
-    for detail in error.details:
+    with progress(tenant) as bar:
+        while True:
+            found = _try(url, key, tenant, wanted, bar)
+            if not isinstance(found, ApiError):
+                return found
+            if found.code != "other_checkpoint" or time.monotonic() > deadline:
+                break
+            time.sleep(PATIENCE_SECONDS)
+    typer.echo(f"{tenant}: {found.code}: {found.message}", err=True)
+    for detail in found.details:
         typer.echo(f"{tenant}: {detail['param']}: {detail['message']}", err=True)
-    return False
+    return None
 
 
-def _try(url: str, key: str | None, tenant: str, wanted: str) -> ApiError | None:
-    """None once it is done. With a connection of its own: a load balancer then chooses anew."""
+def _try(
+    url: str, key: str | None, tenant: str, wanted: str, bar: Callable[[int, int | None], None]
+) -> Reencoded | ApiError:
+    """The last state. With a connection of its own: a load balancer then chooses anew."""
     from larimar_client import ApiError
     from larimar_client.errors import UnexpectedReply
 
     with service(url, key) as larimar:
-        shown = None
         try:
             for state in larimar.tenant(tenant).stream_reencode(wanted):
-                if state != shown:  # the last is told again, as done
-                    typer.echo(f"{tenant}: {state.done} of {state.rows}", err=True)
-                shown = state
+                bar(state.done, state.rows)
         except ApiError as exc:
             return exc
         except UnexpectedReply:
             return ApiError(0, "cut", "the connection ended early: run it again")
-    typer.echo(f"{tenant}: {state.status}, {state.rows} rows, {wanted}")
-    return None
+    return state
 
 
 def _own_checkpoint() -> str:

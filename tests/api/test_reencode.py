@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,8 @@ def new(store_url: str) -> Iterator[Running]:
         yield one
 
 
-def larimar(url: str, *arguments: str) -> Result:
-    env = {"LARIMAR_URL": url, "LARIMAR_KEY": ADMIN_KEY}
+def larimar(url: str, *arguments: str, **more: str) -> Result:
+    env = {"LARIMAR_URL": url, "LARIMAR_KEY": ADMIN_KEY, **more}
     return CliRunner().invoke(app, ["reencode", *arguments], env=env)
 
 
@@ -98,7 +99,25 @@ def test_the_new_worker_refuses_reencode_swaps_and_nothing_is_lost(
             "globex",
         ]
         again = larimar(new.url, "acme", "--checkpoint", "fake-2")
-        assert again.stdout == "acme: current, 104 rows, fake-2\n"
+        assert (again.stdout, again.stderr) == ("acme: current, 104 rows, fake-2\n", "")
+
+
+def test_progress_where_somebody_watches_and_json_for_scripts(old: Running, new: Running) -> None:
+    with old.client() as before, new.client() as after:
+        for name in ("acme", "globex"):
+            filled(before, name)
+        arguments = ("acme", "nobody", "globex", "--checkpoint", "fake-2", "--json")
+        done = larimar(new.url, *arguments, FORCE_COLOR="1", TERM="xterm")
+        version = ok(after.get("/v1/tenants/acme"))["version"]
+    assert done.exit_code == 1
+    assert "100%" in done.stderr
+    assert "nobody: tenant_not_found" in done.stderr
+    moved = json.loads(done.stdout)
+    assert list(moved) == ["acme", "globex"]
+    assert moved["acme"] == {
+        "status": "reencoded", "done": 104, "rows": 104, "version": version,
+        "checkpoint": "fake-2",
+    }  # fmt: skip
 
 
 def test_a_worker_of_another_checkpoint_does_not_undo_it(old: Running, new: Running) -> None:

@@ -90,7 +90,7 @@ def replied(operation: dict[str, Any]) -> list[Any]:
     return [body["schema"] for body in bodies if body is not None]
 
 
-def named(forms: Iterable[Any]) -> Any:
+def union(forms: Iterable[Any]) -> Any:
     """A union, in no order; of one it is that one."""
     one = frozenset(forms)
     return next(iter(one)) if len(one) == 1 else one
@@ -101,9 +101,9 @@ def of_schema(schema: dict[str, Any]) -> Any:
     if "$ref" in schema:
         return of_schema(API["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     if "anyOf" in schema:
-        return named(of_schema(one) for one in schema["anyOf"])
+        return union(of_schema(one) for one in schema["anyOf"])
     if "enum" in schema or "const" in schema:
-        return named(schema.get("enum", [schema.get("const")]))
+        return union(schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
         return ("array", of_schema(schema["items"]))
     if "properties" in schema:
@@ -119,9 +119,9 @@ def of_hint(hint: Any) -> Any:
         return frozenset((name, of_hint(one)) for name, one in get_type_hints(hint).items())
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
-        return named(of_hint(one) for one in inner)
+        return union(of_hint(one) for one in inner)
     if kind is Literal:
-        return named(inner)
+        return union(inner)
     if kind is list:
         return ("array", of_hint(inner[0]))
     return "object" if kind is dict else JSON[hint]
