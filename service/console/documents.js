@@ -2,7 +2,7 @@
 
 import { call, events } from "./api.js";
 import { propose } from "./ask.js";
-import { $, busy, button, el, notice, onSubmit, plural, takesFiles } from "./dom.js";
+import { $, busy, button, el, focusFrom, notice, onSubmit, plural, takesFiles } from "./dom.js";
 import { literal, show } from "./snippets.js";
 import { changed, path, refresh, state } from "./state.js";
 
@@ -43,7 +43,7 @@ const remembered = (id) => `${state.tenant}/${id}`;
 async function store(body) {
   stopping = new AbortController();
   $("document-progress").hidden = $("document-stop").hidden = false;
-  let last = { id: body.id };
+  let last = null;
   try {
     for await (const [, now] of events(path("/documents"), body, stopping.signal)) {
       last = now;
@@ -52,11 +52,13 @@ async function store(body) {
     }
     texts.delete(remembered(last.id));
     await mark(last);
-    stored(last);
+    stored(last, body.text);
   } catch (error) {
-    await mark(last).catch(() => {}); // a part may be stored, and can go on
+    await (last ? mark(last) : list()).catch(() => {}); // a part may be stored, and can go on
     if (error.name !== "AbortError") throw error;
-    notice(`Document ${last.id ?? ""} is paused. What is stored answers already; Go on takes the rest.`);
+    notice(last
+      ? `Document ${last.id} is paused. What is stored answers already; Go on takes the rest.`
+      : "The document is paused before its first row.");
   } finally {
     $("document-progress").hidden = $("document-stop").hidden = true;
     stopping = null;
@@ -75,10 +77,11 @@ async function mark({ id }) {
   changed();
 }
 
-function stored({ id, version, chunks }) {
+function stored({ id, version, chunks }, text) {
   notice(`Version ${version}: document ${id} is stored, ${plural(chunks, "row")}. Ask about it.`);
+  if ($("document-text").value !== text) return; // another, typed while this one was stored
   $("document-form").reset();
-  $("prompt").focus();
+  focusFrom($("panel-documents"), $("prompt"));
 }
 
 function progress({ chunks, chunks_done }) {

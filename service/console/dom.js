@@ -60,6 +60,12 @@ export function onSubmit(id, handle) {
   });
 }
 
+/** Moves the focus on from a form that is done with, unless the visitor has gone elsewhere. */
+export function focusFrom(form, next) {
+  const at = document.activeElement;
+  if (at === document.body || form.contains(at)) next.focus();
+}
+
 /** Calls `use(text, name)` with a file that is chosen, or dropped on `area`. */
 export function takesFiles(area, chooser, use) {
   const take = async (file) => {

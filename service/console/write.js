@@ -1,7 +1,7 @@
 // Write facts: one from the form, or many from lines, with every line's own error.
 
 import { call } from "./api.js";
-import { $, button, el, notice, onSubmit, plural, takesFiles } from "./dom.js";
+import { $, button, el, focusFrom, notice, onSubmit, plural, takesFiles } from "./dom.js";
 import { linesOf, parse } from "./lines.js";
 import { literal, show } from "./snippets.js";
 import { path, refresh, sentence, state } from "./state.js";
@@ -9,11 +9,7 @@ import { path, refresh, sentence, state } from "./state.js";
 const A_CALL = 1000; // facts that the service takes at once
 
 export function start() {
-  onSubmit("write-form", async () => {
-    await told(await write([single()]));
-    $("write-form").reset();
-    $("fact-prompt").focus();
-  });
+  onSubmit("write-form", one);
   onSubmit("many-form", many);
   $("lines").addEventListener("input", preview);
   takesFiles($("lines"), $("lines-file"), take);
@@ -25,6 +21,16 @@ export function start() {
 
 function code(facts) {
   show(state.tenant, "write", { facts }, `print(memory.write(${literal(facts)}))`);
+}
+
+/** Writes the form's fact. What is typed while that is running stays, and so does the focus. */
+async function one() {
+  const fields = [$("fact-prompt"), $("fact-target")];
+  const sent = fields.map(({ value }) => value);
+  await told(await write([single()]));
+  const same = fields.filter(({ value }, i) => value === sent[i]);
+  for (const field of same) field.value = "";
+  if (same.length === fields.length) focusFrom($("write-form"), $("fact-prompt"));
 }
 
 /** The form's fact: a prompt with its target, or a sentence where one field is empty. */
@@ -71,23 +77,37 @@ async function many() {
   refuse(wrong);
   if (wrong.length) throw new Error(`Nothing was written: ${plural(wrong.length, "line")} cannot be read.`);
   const done = { version: 0, rows: [] };
+  let left = $("lines").value;
   $("lines-progress").hidden = facts.length <= A_CALL;
   try {
-    for (let i = 0; i < facts.length; i += A_CALL) {
+    for (let i = 0, gone = 0; i < facts.length; i += A_CALL) {
       progress(i, facts.length);
       const part = facts.slice(i, i + A_CALL);
-      const { version, rows } = await refusing(part, write(part.map(({ fact }) => fact)));
+      const lines = part.map(({ line }) => line - gone); // as they are numbered in the field now
+      const { version, rows } = await refusing(lines, write(part.map(({ fact }) => fact)));
       done.version = version;
       done.rows.push(...rows);
-      $("lines").value = facts.slice(i + A_CALL).map(({ fact }) => JSON.stringify(fact)).join("\n");
+      left = leave(left, lines.at(-1));
+      gone += lines.at(-1);
     }
   } finally {
     $("lines-progress").hidden = true;
     if (done.rows.length) await told(done);
   }
+  if ($("lines").value.trim()) return; // typed while the write was running
   $("many-form").reset();
   preview();
   $("many").open = false;
+}
+
+/** Takes the first lines of `text` out of the field, and keeps what was typed behind them; the
+ * rest of `text`. A field that was changed before its end is left alone. */
+function leave(text, count) {
+  const rest = text.split("\n").slice(count).join("\n");
+  const { value } = $("lines");
+  if (value.startsWith(text)) $("lines").value = (rest + value.slice(text.length)).replace(/^\n/, "");
+  preview();
+  return rest;
 }
 
 function progress(count, all) {
@@ -97,17 +117,17 @@ function progress(count, all) {
 }
 
 /** Turns the service's `facts[17].text` into the line that it came from. */
-async function refusing(part, work) {
+async function refusing(lines, work) {
   try {
     return await work;
   } catch (error) {
     const wrong = (error.details ?? []).flatMap(({ param, message }) => {
       const [, index, field] = /^facts\[(\d+)\]\.?(.*)$/.exec(param ?? "") ?? [];
-      return index ? [{ line: part[index].line, message: `${message}${field && ` (${field})`}` }] : [];
+      return index ? [{ line: lines[index], message: `${message}${field && ` (${field})`}` }] : [];
     });
     refuse(wrong);
     if (!wrong.length) throw error;
-    throw new Error(`None of these ${plural(part.length, "fact")} was written: mend the lines above, or take them out.`);
+    throw new Error(`None of these ${plural(lines.length, "fact")} was written: mend the lines above, or take them out.`);
   }
 }
 

@@ -74,6 +74,34 @@ def test_lines_that_the_service_refuses_are_named_and_all_stay(memory: Page) -> 
     expect(wrong).to_have_count(0)
 
 
+def test_beyond_a_call_what_is_written_leaves_the_field(memory: Page) -> None:
+    good = [f"Locker {i} of the bath house holds => towel {i}" for i in range(1100)]
+    good[1050] = "word " * 100 + "=> x"
+    open_many(memory)
+    memory.get_by_label("One fact a line").fill("\n".join(good))
+    memory.get_by_role("button", name="Write all").click()
+    expect(memory.get_by_role("alert").filter(has_text="None of these 100")).to_be_visible()
+    expect(memory.locator("#count-facts")).to_have_text("1,000")
+    left = memory.get_by_label("One fact a line").input_value().split("\n")
+    assert left == good[1000:]
+    wrong = memory.get_by_role("list", name="Lines that were refused").get_by_role("button")
+    expect(wrong).to_contain_text("Line 51 ")
+    wrong.click()
+    chosen = "e => e.value.slice(e.selectionStart, e.selectionEnd)"
+    assert "word word" in memory.get_by_label("One fact a line").evaluate(chosen)
+
+
+def test_a_long_list_is_shown_in_parts(memory: Page) -> None:
+    write_many(memory, [f"Locker {i} of the bath house holds => towel {i}" for i in range(620)])
+    expect(memory.locator("#facts li")).to_have_count(100)
+    for count in (200, 300, 400, 500, 600, 620):
+        memory.get_by_role("button", name="Show more").click()
+        expect(memory.locator("#facts li")).to_have_count(count)
+    expect(memory.get_by_role("button", name="Show more")).to_be_hidden()
+    memory.get_by_label("Filter facts").fill("no such thing")
+    expect(memory.locator("#facts-foot")).to_have_text("No fact holds “no such thing”.")
+
+
 def test_where_not_every_row_is_read_the_rest_has_a_bound(memory: Page) -> None:
     write_many(memory, [f"Locker {i} of the bath house holds => towel {i}" for i in range(200)])
     ask(memory, "Locker 7 of the bath house holds")
