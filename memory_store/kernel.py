@@ -43,6 +43,7 @@ class Answer:
     """One query's share of a Readout."""
 
     latent: Float32  # (C,)
+    clean: Float32  # (C,)
     variance: float
     weights: Float32  # (r,), falling
     rows: Rows  # (r,), in that order
@@ -114,11 +115,10 @@ def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> lis
 def _snap(state: FixedState, found: Candidates) -> Answer:
     """Policy `fixed` is read at the nearest stored address: φ blurs what is only near it."""
     nearest = found.rows[:1]
-    latent, variance = state.read(nearest)
+    read, variance = state.read(nearest)
+    latent = read[0].astype(np.float32)
     cosine = found.cosines[:1].astype(np.float32)
-    return Answer(
-        latent[0].astype(np.float32), float(variance[0]), np.ones(1, np.float32), nearest, cosine
-    )
+    return Answer(latent, latent, float(variance[0]), np.ones(1, np.float32), nearest, cosine)
 
 
 def _untie(candidates: Candidates, params: ReadParams) -> Candidates:
@@ -172,6 +172,7 @@ def _answer(
     order = np.argsort(-w, kind="stable")
     return Answer(
         latent,
+        found.rows["latent"][order[0]].astype(np.float32),
         variance,
         w[order].astype(np.float32),
         found.rows[order],
@@ -181,12 +182,14 @@ def _answer(
 
 def _nothing(spec: MemorySpec) -> Answer:
     empty = np.zeros(0, np.float32)
-    return Answer(np.zeros(spec.latent_dim, np.float32), 1.0, empty, np.zeros(0, "V1"), empty)
+    nothing = np.zeros(spec.latent_dim, np.float32)
+    return Answer(nothing, nothing, 1.0, empty, np.zeros(0, "V1"), empty)
 
 
 def _readout(answers: Sequence[Answer], latent_dim: int) -> Readout:
     return Readout(
         latent=np.array([a.latent for a in answers], np.float32).reshape(-1, latent_dim),
+        clean=np.array([a.clean for a in answers], np.float32).reshape(-1, latent_dim),
         variance=np.array([a.variance for a in answers], np.float32),
         ids=tuple(_ids(a.rows) for a in answers),
         weights=tuple(a.weights for a in answers),

@@ -158,6 +158,7 @@ class Readout:
     """What Q queries read from one tenant. Row order of `ids`, `weights`, `cosines`: best first."""
 
     latent: Float32  # (Q, C): z_r = w M, zeros where nothing was read
+    clean: Float32  # (Q, C): the latent of the row that takes most weight; z_r under `fixed`
     variance: Float32  # (Q,): posterior variance in [0, 1]; 1 where nothing was read
     ids: tuple[tuple[str, ...], ...]  # Q x up to m ids, by weight
     weights: tuple[Float32, ...]

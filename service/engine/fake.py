@@ -218,7 +218,7 @@ def _gate(
 def _read(readout: Readout, row: int, turn: int) -> tuple[ReadResult, str]:
     """One query's result, and the answer that its latent carries: the target, or the text."""
     cosine = float(readout.cosines[row][0]) if len(readout.cosines[row]) else 0.0
-    carried = unpack(readout.latent[row], turn)
+    carried = unpack(readout.clean[row], turn)
     matches = tuple(
         Match(id, float(weight), float(similarity))
         for id, weight, similarity in zip(

@@ -166,35 +166,35 @@ class LarimarModel:
     ) -> list[Reading]:
         """Reads the latents back and asks the gate about each unit.
 
-        Units of one prompt that read the same row first share the readout nearest to it.
+        Units of one prompt that read the same row first read the same latent.
         """
-        # a readout of zero has no direction: there is nothing to decode
-        found = [i for i, r in enumerate(readouts) if r.ids[0] and r.latent.any()]
+        # a latent of zero has no direction: there is nothing to decode
+        found = [i for i, r in enumerate(readouts) if r.ids[0] and r.clean.any()]
         row = {i: (owner[i], readouts[i].ids[0][0]) for i in found}
-        nearest = {row[i]: i for i in sorted(found, key=lambda i: float(readouts[i].cosines[0][0]))}
-        sharp = list(nearest.values())
-        tokens = dict(zip(sharp, self._decode([readouts[i] for i in sharp]), strict=True))
-        texts = {i: self.decoder.decode(tokens[i]) for i in sharp}
-        facts = [texts[nearest[row[i]]] for i in found]
-        match = [features(readouts[i], 0, units[i], fact, self.address.sketch)
-                 for i, fact in zip(found, facts, strict=True)]  # fmt: skip
+        one = {row[i]: readouts[i] for i in found}
+        tokens = dict(zip(one, self._decode(list(one.values())), strict=True))
+        texts = {key: self.decoder.decode(ids) for key, ids in tokens.items()}
+        match = [features(readouts[i], 0, units[i], texts[row[i]], self.address.sketch)
+                 for i in found]  # fmt: skip
+        facts = [texts[row[i]] for i in found]
         confidence = self.gate.probability([units[i] for i in found], facts, torch.tensor(match))
         out = [Reading() for _ in units]
         for i, p in zip(found, confidence, strict=True):
-            best = nearest[row[i]]
-            if readouts[i].cosines[0][0] >= CUE:
-                p = 1.0
-            weights = tuple(float(w) for w in readouts[best].weights[0])
-            cosines = tuple(float(c) for c in readouts[best].cosines[0])
-            ids, suppressed = readouts[best].ids[0], readouts[best].suppressed[0]
+            read = readouts[i]
             out[i] = Reading(
-                False, p, tuple(tokens[best]), texts[best], ids, weights, cosines, suppressed
+                confidence=1.0 if read.cosines[0][0] >= CUE else p,
+                tokens=tuple(tokens[row[i]]),
+                text=texts[row[i]],
+                ids=read.ids[0],
+                weights=tuple(float(w) for w in read.weights[0]),
+                similarities=tuple(float(c) for c in read.cosines[0]),
+                suppressed=read.suppressed[0],
             )
         return out
 
     @torch.inference_mode()
     def _decode(self, readouts: Sequence[Readout], batch: int = 64) -> list[list[int]]:
-        rows = [torch.from_numpy(readout.latent[0]) for readout in readouts]
+        rows = [torch.from_numpy(readout.clean[0]) for readout in readouts]
         latents = torch.stack(rows).to(self.decoder.device) if rows else torch.zeros(0, 0)
         return [row for i in range(0, len(latents), batch)
                 for row in self.codec.decode(latents[i : i + batch])]  # fmt: skip

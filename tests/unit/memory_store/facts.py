@@ -57,6 +57,7 @@ def near(queries: Float32, seed: int = 0, amount: float = 0.3) -> Float32:
 def assert_same(one: Readout, other: Readout) -> None:
     """Equal to the bit."""
     assert np.array_equal(one.latent, other.latent)
+    assert np.array_equal(one.clean, other.clean)
     assert np.array_equal(one.variance, other.variance)
     assert one.ids == other.ids
     assert one.suppressed == other.suppressed

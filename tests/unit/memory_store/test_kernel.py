@@ -67,6 +67,19 @@ def test_a_stored_address_reads_its_latent_and_little_variance() -> None:
     assert min(c[0] for c in readout.cosines) > 0.9999
 
 
+def test_a_query_between_two_rows_mixes_them_and_the_clean_up_takes_one() -> None:
+    axes = np.eye(384, dtype=np.float32)
+    view = build_view(facts_at(axes[:2], WIDE), WIDE)
+    stored = view.latents()
+    readout = view.read((0.8 * axes[:1] + 0.6 * axes[1:2]).astype(np.float32))
+    first, second = readout.ids[0]
+    weights = readout.weights[0]
+    assert weights[0] > 2 * weights[1] > 0
+    mixture = weights[0] * stored[first] + weights[1] * stored[second]
+    assert readout.latent[0] == pytest.approx(mixture, abs=1e-3)
+    assert np.array_equal(readout.clean[0], stored[first])
+
+
 def test_who_else_is_in_the_batch_cannot_be_seen() -> None:
     """Bucket sizes, tenants beside it and queries before it leave an answer as it is."""
     views = [
