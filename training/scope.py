@@ -87,11 +87,11 @@ class Episodes:
         queries: list[Query] = []
         while len(facts) < size:
             kind = self.rng.random()
-            if kind < 0.5:
+            if kind < 0.4:
                 self._relational(facts, queries)
-            elif kind < 0.82:
+            elif kind < 0.85:
                 self._synthetic(facts, queries)
-            elif kind < 0.86:
+            elif kind < 0.88:
                 self._templated(facts, queries)
             elif kind < 0.94:
                 case = self.rng.choice(self.zsre)
@@ -115,24 +115,26 @@ class Episodes:
         text = (synthetic.turned(prompt, target) if r.random() < 0.5 else None) or text
         return Row(about, text, text)
 
-    def _target(self, relation: str) -> str:
-        """Of the relation's kind, or anything at all."""
-        r, rel = self.rng, self.relations
+    def _target(self, likely: str) -> str:
+        """A target of the fact's own kind, or anything at all: its meaning tells nothing."""
+        r = self.rng
         if r.random() < 0.55:
-            return rel.target(relation, r)
-        return r.choice([*synthetic.KINDS])[1](r) if r.random() < 0.6 else r.choice(rel.all_objects)
+            return likely
+        anything = r.choice(synthetic.KINDS)[1](r)
+        return anything if r.random() < 0.6 else r.choice(self.relations.all_objects)
 
     def _relational(self, facts: list[Row], queries: list[Query]) -> None:
         r, rel = self.rng, self.relations
         relation = r.choice(rel.names)
         subject, neighbour = r.choice(rel.subjects[relation]), r.choice(rel.subjects[relation])
         about, prompt = f"{relation} {subject}", rel.template(relation, r)
+        target = self._target(rel.target(relation, r))
         if rel.statements.get(relation) and r.random() < 0.15:
             pattern = r.choice(sorted(rel.statements[relation]))
-            text = pattern.format(subject).replace("[Y]", self._target(relation))
+            text = pattern.format(subject).replace("[Y]", target)
             facts.append(Row(about, text, text))
         else:
-            facts.append(self._row(about, prompt.format(subject), self._target(relation)))
+            facts.append(self._row(about, prompt.format(subject), target))
         queries.append(Query(self._dress(rel.template(relation, r).format(subject)), about))
         form = prompt if r.random() < 0.5 else rel.template(relation, r)
         queries.append(Query(self._dress(form.format(neighbour)), f"{relation} {neighbour}"))
@@ -147,12 +149,14 @@ class Episodes:
         r = self.rng
         entity, value, forms = kind = r.choice(synthetic.KINDS)
         subject, cue = entity(r), r.choice(synthetic.cues(forms))
-        facts.append(self._row(f"{forms[0]} {subject}", synthetic.fill(cue, subject), value(r)))
-        self._ask(queries, forms, subject, r.choice(forms))
+        target = self._target(value(r))
+        facts.append(self._row(f"{forms[0]} {subject}", synthetic.fill(cue, subject), target))
+        for form in r.sample(forms, 2):
+            self._ask(queries, forms, subject, form)
         if stranger := near(entity, subject, r, r.choice((1, 6, 12))):
             self._ask(queries, forms, stranger, cue if r.random() < 0.5 else r.choice(forms))
         others = [k for k in synthetic.KINDS if k[0] is entity and k is not kind]
-        for _, other_value, other in r.sample(others, min(2, len(others))):
+        for _, other_value, other in r.sample(others, min(3, len(others))):
             self._ask(queries, other, subject, other[0] if r.random() < 0.5 else r.choice(other))
             if r.random() < 0.2:
                 cue = synthetic.fill(r.choice(synthetic.cues(other)), subject)
