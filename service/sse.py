@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from anyio import CancelScope
 from fastapi import Request
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel
@@ -133,4 +134,7 @@ async def _kept_alive(
     finally:
         for task in (pending, stop):
             task.cancel()
-        await asyncio.wait([pending, stop])
+        # Shielded: a client that left cancels every wait, and `events` cannot be closed while
+        # its next event is still being waited for.
+        with CancelScope(shield=True):
+            await asyncio.wait([pending, stop])
