@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -119,7 +119,7 @@ class FixedState:
 
     def pack(self, spec: MemorySpec, epoch: str) -> bytes:
         body = self.gram.tobytes() + self.cross.tobytes()
-        return _header(self.reference, spec, zlib.crc32(body, zlib.crc32(epoch.encode()))) + body
+        return _header(self.reference, spec, crc32(body, crc32(epoch.encode()))) + body
 
 
 def unit64(rows: Rows) -> Float64:
@@ -152,7 +152,7 @@ def parse(data: bytes, spec: MemorySpec, epoch: str) -> FixedState:
         raise PageCorrupt("page fixed: wrong length")
     _, _, _, d, c, seed, beta, ridge, _, crc = HEADER.unpack_from(data)
     reference, body = Reference(seed, beta, ridge, d), data[HEADER.size :]
-    if zlib.crc32(body, zlib.crc32(epoch.encode())) != crc:
+    if crc32(body, crc32(epoch.encode())) != crc:
         raise PageCorrupt("page fixed fails its checksum")
     if data[: HEADER.size] != _header(reference, spec, crc):
         raise CheckpointMismatch("page fixed was written by another checkpoint")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from memory_store.errors import CheckpointMismatch, PageCorrupt
@@ -59,6 +59,13 @@ class Layout:
         return self.dtype.itemsize
 
     @property
+    def key_offset(self) -> int:
+        """Where a row's address starts, in bytes."""
+        assert self.dtype.fields is not None
+        offset: int = self.dtype.fields["key"][1]
+        return offset
+
+    @property
     def page_size(self) -> int:
         return HEADER.size + K * self.row_size
 
@@ -68,7 +75,7 @@ class Layout:
         spec = self.spec
         mark = hashlib.sha256(spec.fingerprint.encode()).digest()
         body = (MAGIC, FORMAT, K, spec.address_dim, spec.latent_dim, mark)
-        return HEADER.pack(*body, zlib.crc32(HEADER.pack(*body, 0)[:-4]))
+        return HEADER.pack(*body, crc32(HEADER.pack(*body, 0)[:-4]))
 
     def offset(self, slot: int) -> int:
         """Where a tenant's slot starts within its page, in bytes."""
@@ -83,7 +90,7 @@ class Layout:
             return
         if len(data) >= HEADER.size:
             *_, crc = HEADER.unpack_from(data)
-            if data.startswith(MAGIC) and crc == zlib.crc32(data[: HEADER.size - 4]):
+            if data.startswith(MAGIC) and crc == crc32(data[: HEADER.size - 4]):
                 raise CheckpointMismatch(f"page {page} was written by another checkpoint")
         raise PageCorrupt(f"page {page}: bad header")
 
@@ -103,7 +110,7 @@ class Layout:
     def check_rows(self, rows: Rows, epoch: str, first_slot: int) -> None:
         """Rows of consecutive slots against their checksums. A free row is all zeros."""
         raw, size = rows.data.cast("B"), self.row_size
-        start, empty = zlib.crc32(epoch.encode()), bytes(size)
+        start, empty = crc32(epoch.encode()), bytes(size)
         for i, stored in enumerate(rows["crc"].tolist()):
             row = raw[i * size : (i + 1) * size]
             if stored == 0 and row == empty:
@@ -120,12 +127,12 @@ class Layout:
 
 def checksum(epoch: str, slot: int, body: bytes | memoryview) -> int:
     """CRC-32 over (epoch, page, slot, row): a row moved or left over from elsewhere fails it."""
-    return _checksum(zlib.crc32(epoch.encode()), *divmod(slot, K), body)
+    return _checksum(crc32(epoch.encode()), *divmod(slot, K), body)
 
 
 def _checksum(start: int, page: int, slot: int, body: bytes | memoryview) -> int:
     place = PLACE.pack(page, slot)
-    return zlib.crc32(body, zlib.crc32(place, start)) or 1  # 0 is what a free row holds
+    return crc32(body, crc32(place, start)) or 1  # 0 is what a free row holds
 
 
 def live(rows: Rows, now: float) -> NDArray[np.bool_]:

@@ -30,8 +30,7 @@ from memory_store.store import Float32
 Float64 = NDArray[np.float64]
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]
-WIDTH: Final = 16  # codes are padded to a multiple of it
-TALL: Final = 4  # as are queries, unless there is one
+GROUP: Final = 8  # rows that lie together
 NO_SCORE: Final = np.float32(-2)  # below every cosine
 HIT: Final = np.dtype([("row", "<i4"), ("which", "<i4"), ("score", "<f4")])
 LIBRARY: Final = Compiled(Path(__file__).with_name("scan.c"), ("-ffp-contract=off",))
@@ -48,35 +47,43 @@ def rounding(d: int) -> float:
 class Codes:
     """R addresses. `slack` is ρ and all roundings: how far a score can be from the cosine."""
 
-    codes: Int8  # (R, W), R a multiple of 128
+    codes: Int8  # (R / 8, W / 2, 8, 2), R a multiple of 32: as scan.c wants it
     scale: Float32  # (R,)
     slack: Float32  # (R,), -inf for rows that are never to be found
 
     @classmethod
     def empty(cls, n: int, d: int) -> Codes:
-        width = -(-d // WIDTH) * WIDTH
-        codes, numbers = np.zeros((n, width), np.int8), np.zeros((2, n), np.float32)
+        codes, numbers = (
+            np.zeros((n // GROUP, _even(d) // 2, GROUP, 2), np.int8),
+            np.zeros((2, n), np.float32),
+        )
         return cls(codes, numbers[0], numbers[1])
 
     def put(self, part: slice, unit: Float32) -> None:
-        """Quantise unit addresses (n, d) into a part; overwrites `unit`."""
+        """Quantise unit addresses (n, d) into a part of whole groups; overwrites `unit`."""
         scale = np.maximum(unit.max(axis=1), -unit.min(axis=1)) / np.float32(127)
         scale[scale == 0] = 1
         unit /= scale[:, None]
         whole = np.rint(unit)
-        self.codes[part, : unit.shape[1]] = whole
+        rows = np.zeros((len(unit), _even(unit.shape[1])), np.int8)
+        rows[:, : unit.shape[1]] = whole
+        self.codes[_groups(part)] = rows.reshape(-1, GROUP, rows.shape[1] // 2, 2).swapaxes(1, 2)
         unit -= whole
         left = np.sqrt(np.einsum("nd,nd->n", unit, unit)) * scale
         self.scale[part] = scale
         self.slack[part] = 1.001 * left + rounding(unit.shape[1])
 
     def copy(self, part: slice, other: Codes) -> None:
-        self.codes[part], self.scale[part] = other.codes[part], other.scale[part]
-        self.slack[part] = other.slack[part]
+        self.codes[_groups(part)] = other.codes[_groups(part)]
+        self.scale[part], self.slack[part] = other.scale[part], other.slack[part]
 
     def part(self, start: int, stop: int) -> Codes:
         part = slice(start, stop)
-        return Codes(self.codes[part], self.scale[part], self.slack[part])
+        return Codes(self.codes[_groups(part)], self.scale[part], self.slack[part])
+
+    def by_row(self) -> Int8:
+        """As numbers of a row after the other, (R, W)."""
+        return self.codes.swapaxes(1, 2).reshape(len(self.scale), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,8 @@ class Asked:
     def of(cls, queries: Float64) -> Asked:
         """Of queries (Q, d) of length 0 or 1."""
         count, d = queries.shape
-        padded = count if count == 1 else -(-count // TALL) * TALL
-        whole = np.zeros((padded, -(-d // WIDTH) * WIDTH), np.int16)
+        padded = count if count == 1 else _even(count)
+        whole = np.zeros((padded, _even(d)), np.int16)
         largest = min(2**15 - 1, (2**31 - 1) // (127 * d))  # no sum overflows
         step = np.ones(padded, np.float32)
         step[:count] = np.abs(queries).max(axis=1) / largest
@@ -112,8 +119,8 @@ def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
     floors[: len(floor)] = np.maximum(floor, NO_SCORE)
     if native is None:
         return _scan_in_torch(rows, asked, floors)
-    hits = np.empty(len(rows.codes) * len(floors), HIT)  # untouched memory costs nothing
-    n, width = rows.codes.shape
+    n, width = len(rows.scale), asked.whole.shape[1]
+    hits = np.empty(n * len(floors), HIT)  # untouched memory costs nothing
     block = _Block(_at(rows.codes), _at(rows.scale), _at(rows.slack), n, width)
     queries = _Asked(_at(asked.whole), _at(asked.step), _at(floors), len(floors))
     found = native.scan(ctypes.byref(block), ctypes.byref(queries), _at(hits))
@@ -122,7 +129,7 @@ def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
 
 def _scan_in_torch(rows: Codes, asked: Asked, floors: Float32) -> NDArray[np.void]:
     """The same sums: whole numbers below 2^53 are exact in float64."""
-    codes, whole = (torch.from_numpy(x).double() for x in (rows.codes, asked.whole))
+    codes, whole = (torch.from_numpy(x).double() for x in (rows.by_row(), asked.whole))
     scores = (codes @ whole.T).numpy().astype(np.int32).astype(np.float32)  # (R, P)
     scores *= asked.step
     scores *= rows.scale[:, None]
@@ -130,6 +137,14 @@ def _scan_in_torch(rows: Codes, asked: Asked, floors: Float32) -> NDArray[np.voi
     hits = np.empty(len(row), HIT)
     hits["row"], hits["which"], hits["score"] = row, which, scores[row, which]
     return hits
+
+
+def _even(n: int) -> int:
+    return n + n % 2
+
+
+def _groups(part: slice) -> slice:
+    return slice(part.start // GROUP, part.stop // GROUP)
 
 
 class _Block(ctypes.Structure):

@@ -23,7 +23,7 @@ from tests.unit.memory_store.facts import WIDE, assert_same, clustered, facts_at
 
 def coded(addresses: Float32) -> Codes:
     rows = Codes.empty(K, addresses.shape[1])
-    rows.put(slice(0, len(addresses)), addresses.copy())
+    rows.put(slice(0, K), np.pad(addresses, ((0, K - len(addresses)), (0, 0))))
     rows.slack[len(addresses) :] = -np.inf
     return rows
 
