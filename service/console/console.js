@@ -20,7 +20,8 @@ function counts() {
   $("count-version").textContent = version;
   $("count-facts").textContent = (counts.facts + counts.suppressions).toLocaleString("en");
   $("count-chunks").textContent = counts.chunks.toLocaleString("en");
-  $("count-bytes").textContent = new Intl.NumberFormat("en", unit).format(bytes);
+  const size = new Intl.NumberFormat("en", unit).format(bytes);
+  $("count-bytes").textContent = size.replace(/\d(?=\D*$)/, "$&\u00a0"); // 32 KB, not 32KB
 }
 
 /** Tabs as ARIA's authoring practices have them: arrows move, one is in the tab order. */

@@ -1,7 +1,6 @@
 // Documents: a long text becomes rows, with progress; it can pause, go on, and goes as one.
 
 import { call, events } from "./api.js";
-import { propose } from "./ask.js";
 import { $, busy, button, el, focusFrom, notice, onSubmit, plural, takesFiles } from "./dom.js";
 import { literal, show } from "./snippets.js";
 import { changed, path, refresh, state } from "./state.js";
@@ -104,7 +103,11 @@ function item(document) {
     node.append(button("Go on", "quiet", goOn, `Go on with document ${id}`));
   }
   const erase = (event) => busy(event.target, () => forget(id));
-  node.append(button("Ask", "quiet", () => propose(""), `Ask about document ${id}`));
+  const ask = () => {
+    $("prompt").focus();
+    $("prompt").select();
+  };
+  node.append(button("Ask", "quiet", ask, `Ask about document ${id}`));
   node.append(button("Forget", "quiet", erase, `Forget document ${id}`));
   return node;
 }

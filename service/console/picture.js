@@ -41,7 +41,7 @@ function draw() {
   if (hidden) parts.push(`${hidden.toLocaleString("en")} not shown`);
   $("map").setAttribute("aria-label", parts.join(", "));
   $("map-foot").textContent = all.length ? parts.join(" · ") : "";
-  $("rows").hidden = $("legend").hidden = $("map").hidden = !all.length;
+  $("rows").hidden = $("legend").hidden = $("map").hidden = $("pointed").hidden = !all.length;
   $("map-none").hidden = all.length > 0;
   drawPlot();
   table();

@@ -53,7 +53,18 @@ export async function refreshMore() {
 function keep(facts) {
   const newest = facts.sort((a, b) => b.created_at - a.created_at);
   state.facts = new Map(newest.map((one) => [one.id, one]));
+  dropErased();
   changed();
+}
+
+/** What the last question read and is stored no longer is no row of the memory any more. */
+function dropErased() {
+  const gone = (state.change?.rows ?? []).filter(({ kind }) => kind === "erased");
+  const erased = new Set(gone.map(({ id }) => id));
+  const complete = !state.cursor; // all that is stored is loaded
+  for (const id of [...(state.read?.keys() ?? [])]) {
+    if (erased.has(id) || (complete && !state.facts.has(id))) state.read.delete(id);
+  }
 }
 
 /** One fact; null once it is gone. */

@@ -79,6 +79,10 @@ def test_a_small_screen_needs_no_sideways_scrolling(memory: Page) -> None:
     write_many(memory, [*OFFICE, "x" * 100])
     ask(memory, "x" * 100)
     memory.get_by_text("The rows as a table").click()
+    for table in ("#matches", "#rows"):  # a fact stays readable beside its numbers
+        fact = memory.locator(f"{table} tbody td").first.bounding_box()
+        assert fact
+        assert fact["width"] > 80
     assert memory.evaluate("document.documentElement.scrollWidth") <= 360
     memory.get_by_role("tab", name="Documents").click()
     assert memory.evaluate("document.documentElement.scrollWidth") <= 360

@@ -148,6 +148,18 @@ def test_the_last_write_is_told_and_drawn(memory: Page) -> None:
     expect(memory.locator("#map .cell")).to_have_count(2)
 
 
+def test_what_was_read_and_is_erased_is_no_row_any_more(memory: Page) -> None:
+    write(memory, PROMPT, "Lyon")
+    write(memory, "The capital of Italy is", "Turin")
+    ask(memory, PROMPT)
+    memory.get_by_role("button", name=f"Forget: {PROMPT} Lyon").click()
+    expect(memory.locator("#map .gone")).to_have_count(1)
+    expect(memory.locator("#map .cell")).to_have_count(2)
+    write(memory, "The capital of Spain is", "Vigo")
+    expect(memory.locator("#map .cell")).to_have_count(2)
+    expect(memory.locator('#map [data-said*="Lyon"]')).to_have_count(0)
+
+
 def test_a_row_beyond_the_first_page_is_shown_once_it_is_read(memory: Page) -> None:
     write_many(memory, [f"Locker {i} of the bath house holds => towel {i * 3}" for i in range(600)])
     expect(memory.locator("#count-facts")).to_have_text("600")
@@ -205,6 +217,9 @@ def test_a_document_is_stored_asked_and_forgotten(memory: Page) -> None:
     expect(memory.locator("#documents li")).to_contain_text("wing 150 rows")
     expect(memory.locator("#count-chunks")).to_have_text("150")
     assert "301" in ask(memory, "Room 43 of the west wing holds instrument 301")[1]
+    memory.get_by_role("button", name="Ask about document wing").click()
+    expect(memory.locator("#prompt")).to_be_focused()
+    expect(memory.locator("#prompt")).to_have_value(re.compile("Room 43"))
     memory.get_by_role("button", name="Forget document wing").click()
     expect(memory.get_by_role("status")).to_contain_text("erased")
     expect(memory.locator("#count-chunks")).to_have_text("0")
