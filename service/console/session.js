@@ -9,7 +9,10 @@ import { refresh, reset, state } from "./state.js";
 const VIEWS = ["opening", "gate", "empty", "work"];
 
 export function start() {
-  onLocked(() => gate(key.get() ? "This key is not valid, or no longer." : ""));
+  onLocked(() => {
+    if (key.get()) gate("This key is not valid, or no longer.");
+    else if ($("gate").hidden) gate(""); // open already: a call that was under way says nothing new
+  });
   onSubmit("key-form", async () => {
     key.set($("key").value.trim());
     $("key").value = "";
