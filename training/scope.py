@@ -153,8 +153,9 @@ class Episodes:
         facts.append(self._row(f"{forms[0]} {subject}", synthetic.fill(cue, subject), target))
         for form in r.sample(forms, 2):
             self._ask(queries, forms, subject, form)
-        if stranger := near(entity, subject, r, r.choice((1, 6, 12))):
-            self._ask(queries, forms, stranger, cue if r.random() < 0.5 else r.choice(forms))
+        for tries in r.sample((1, 6, 12), 2):
+            if stranger := near(entity, subject, r, tries):
+                self._ask(queries, forms, stranger, cue if r.random() < 0.5 else r.choice(forms))
         others = [k for k in synthetic.KINDS if k[0] is entity and k is not kind]
         for _, other_value, other in r.sample(others, min(3, len(others))):
             self._ask(queries, other, subject, other[0] if r.random() < 0.5 else r.choice(other))
