@@ -194,9 +194,11 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     targets = [f.target for f in facts]
     prompts = [f.prompt for f in facts]
     result.matches("edit", prompts, tenant.ask(prompts), targets)
-    for i, name in enumerate(("paraphrase", "question")):
-        prompts = [f.paraphrases[i] for f in facts]
-        result.matches(name, prompts, tenant.ask(prompts), targets)
+    wordings = [wording for f in facts for wording in f.paraphrases]
+    answers = tenant.ask(wordings)
+    result.matches("paraphrase", wordings, answers, [f.target for f in facts for _ in range(2)])
+    for i, name in enumerate(("paraphrase, completions", "paraphrase, questions")):
+        result.matches(name, wordings[i::2], answers[i::2], targets)
     nears = list(dict.fromkeys(f.near for f in facts))
     result.equal("near miss equals base", nears, *tenant.beside_base(nears))
     return result
