@@ -31,7 +31,10 @@ EXPECTED: dict[str, dict[str, float]] = {
         "retained: generation unchanged": 1.0,
         "erased, cue: score equals base": 1.0,
         "erased, paraphrase: score equals base": 1.0,
+        "erased, cue, memory auto: score as if never written": 1.0,
+        "erased, paraphrase, memory auto: score as if never written": 1.0,
         "erased, cue, memory always: score as if never written": 1.0,
+        "erased, paraphrase, memory always: score as if never written": 1.0,
         "all erased, cue, memory always: score equals base": 1.0,
     },
     "leakage": {
