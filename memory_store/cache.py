@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -33,8 +35,6 @@ from memory_store.scripts import (
 from memory_store.store import CacheStats, ReadParams, TenantInfo
 from memory_store.view import CachedPage, View, page_bytes
 
-PAGES_AT_ONCE: Final = 8
-PAGES_INLINE: Final = 2  # a tenant of so few comes in one step
 SLOTS_TO_REPLAY: Final = 4096
 ATTEMPTS: Final = 8
 PAUSE: Final = 0.5  # seconds between questions to a Redis that is away
@@ -44,6 +44,17 @@ PAUSE: Final = 0.5  # seconds between questions to a Redis that is away
 class Cached:
     view: View
     seen: float  # when it was known to be current, monotonic seconds
+
+
+class Told(NamedTuple):
+    """What lua/sync.lua replies."""
+
+    info: TenantInfo
+    pages: int
+    what: bytes  # reload, current or behind; if it is behind:
+    rows: Sequence[bytes] = ()  # slot, row, ...
+    fixed: bytes | None = None
+    records: Sequence[bytes | None] = ()  # of those slots, if they were asked for
 
 
 class ViewCache:
@@ -99,11 +110,15 @@ class ViewCache:
         return view
 
     async def _current(self, tenant: str, view: View | None, whole: bool) -> View | PagedView:
+        told = await self._ask(tenant, view.info if view else None)
+        self.stats.hits += told.what == b"current"
         for _ in range(ATTEMPTS):
-            step, current = await self._step(tenant, view, whole=whole)
-            if current or isinstance(step, PagedView):
-                return step
-            view = step
+            if view is not None and told.what != b"reload":
+                return self._replayed(view, told)
+            self.stats.loads += 1
+            if not whole and told.pages * page_bytes(self._layout) > self._cache_bytes:
+                return await self._paged(told.info, told.pages)
+            view, told = await self._load(told.info, told.pages)
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be loaded")
 
     def drop(self, tenant: str) -> None:
@@ -119,9 +134,10 @@ class ViewCache:
         for _ in range(ATTEMPTS):
             before = await self.whole(tenant)
             records = await self._records(before)
-            view, current = await self._step(tenant, before, records, whole=True)
-            if current and not before.stale and isinstance(view, View):
-                return view, records
+            told = await self._ask(tenant, before.info, with_records=True)
+            if told.what != b"reload" and not before.stale:
+                _follow(records, told.rows[::2], told.records)
+                return self._replayed(before, told), records
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be read")
 
     async def _records(self, view: View) -> dict[int, bytes]:
@@ -134,61 +150,29 @@ class ViewCache:
             records |= {int(slot): record for slot, record in found.items()}
         return records
 
-    async def _step(
-        self,
-        tenant: str,
-        view: View | None,
-        records: dict[int, bytes] | None = None,
-        *,
-        whole: bool,
-    ) -> tuple[View | PagedView, bool]:
-        """Ask what changed since `view`; the view that follows, and whether it is current.
-
-        `records`, by slot, are brought along to the same version.
-        """
-        reply = await self._ask(tenant, view.info if view else None, records is not None)
-        layout, (info, meta) = self._layout, parse_meta(tenant, reply[0])
-        if info.fingerprint != layout.spec.fingerprint:
-            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
-        if reply[1] == b"whole" and info.policy == "grow":
-            self.stats.loads += 1
-            parsed = tuple(self._parse(info.epoch, 0, reply[2]))
-            return View(info, layout.spec, self._params, parsed), True
-        if view is None or reply[1] in (b"whole", b"reload"):
-            self.stats.loads += 1
-            pages = -(-int(meta["slots"]) // K)
-            if not whole and pages * page_bytes(layout) > self._cache_bytes:
-                return await self._paged(info, pages), True
-            return await self._load(info, pages), False
-        if reply[1] == b"behind":
-            if records is not None:
-                _follow(records, reply[2][::2], reply[4])
-            view = self._replay(view, info, reply[2], reply[3])
-            self.stats.replays += 1
-        else:
-            self.stats.hits += 1
-        return replace(view, info=info), True
-
-    async def _ask(self, tenant: str, known: TenantInfo | None, with_records: bool) -> list[Any]:
-        """lua/sync.lua's reply. Raises TenantNotFound."""
+    async def _ask(self, tenant: str, known: TenantInfo | None, with_records: bool = False) -> Told:
+        """What changed since a view. Raises TenantNotFound, CheckpointMismatch."""
         cached = (known.epoch, known.version, known.change) if known else ("", 0, "")
-        shape = (HEADER.size, self._layout.row_size, K)
-        extra = ("1", 0) if with_records else ("0", PAGES_INLINE)
-        reply = await self._scripts.run("sync", tenant, *cached, SLOTS_TO_REPLAY, *shape, *extra)
+        shape = (HEADER.size, self._layout.row_size, K, int(with_records))
+        reply = await self._scripts.run("sync", tenant, *cached, SLOTS_TO_REPLAY, *shape)
         if not reply:
             raise TenantNotFound(tenant)
-        return reply
+        info, meta = parse_meta(tenant, reply[0])
+        if info.fingerprint != self._layout.spec.fingerprint:
+            raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
+        return Told(info, -(-int(meta["slots"]) // K), *reply[1:])
 
-    def _replay(
-        self, view: View, info: TenantInfo, moved: list[bytes], state: bytes | None
-    ) -> View:
-        view = view.with_rows(self._rows(info.epoch, moved))
-        if view.fixed is None or state is None:
-            return view
-        stored = fixed.parse(state, view.spec, info.epoch)
-        return replace(view, fixed=view.fixed.agreeing_with(stored))
+    def _replayed(self, view: View, told: Told) -> View:
+        """The view that follows from one that is not too far behind."""
+        if told.what == b"behind":
+            self.stats.replays += 1
+            view = view.with_rows(self._rows(told.info.epoch, told.rows))
+            if view.fixed is not None and told.fixed is not None:
+                stored = fixed.parse(told.fixed, view.spec, told.info.epoch)
+                view = replace(view, fixed=view.fixed.agreeing_with(stored))
+        return replace(view, info=told.info)
 
-    def _rows(self, epoch: str, flat: list[bytes]) -> dict[int, np.void]:
+    def _rows(self, epoch: str, flat: Sequence[bytes]) -> dict[int, np.void]:
         rows: dict[int, np.void] = {}
         for slot, data in zip(flat[::2], flat[1::2], strict=True):
             row = np.frombuffer(data.ljust(self._layout.row_size, b"\0"), self._layout.dtype)
@@ -201,33 +185,36 @@ class ViewCache:
         loop = asyncio.get_running_loop()
         return PagedView(info, self._params, self._layout, pages, self._client, loop, state)
 
-    async def _load(self, info: TenantInfo, total: int) -> View:
-        """All pages, as they are while they are fetched; the log then tells what moved since."""
-        pages: list[CachedPage] = []
-        for first in range(0, total, PAGES_AT_ONCE):
-            numbers = range(first, min(first + PAGES_AT_ONCE, total))
-            keys = [page_key(info.name, info.epoch, n) for n in numbers]
-            with translated():
-                stored: list[Any] = [await self._client.get(key) for key in keys]
-            pages += await asyncio.to_thread(self._parse, info.epoch, first, stored)
+    async def _load(self, info: TenantInfo, total: int) -> tuple[View, Told]:
+        """All pages, as they are while they are fetched, and what the log says moved since.
+
+        Redis finds the next answer while a page is checked, here: a thread would do it no faster
+        and hold the interpreter as long.
+        """
         state = await self._load_fixed(info) if info.policy == "fixed" else None
-        return View(info, self._layout.spec, self._params, tuple(pages), state)
+        keys = [page_key(info.name, info.epoch, n) for n in range(total)]
+        asks = [*(partial(self._get, key) for key in keys), partial(self._ask, info.name, info)]
+        answer: Any = await asks[0]()
+        pages: list[CachedPage] = []
+        for n, ask in enumerate(asks[1:]):
+            answer, page = await asyncio.gather(ask(), self._parsed(info.epoch, n, answer))
+            pages.append(page)
+        return View(info, self._layout.spec, self._params, tuple(pages), state), answer
+
+    async def _get(self, key: str) -> bytes | None:
+        with translated():
+            data: bytes | None = await self._client.get(key)
+        return data
 
     async def _load_fixed(self, info: TenantInfo) -> FixedState:
-        with translated():
-            data: Any = await self._client.get(fixed_key(info.name, info.epoch))
+        data = await self._get(fixed_key(info.name, info.epoch))
         if data is None:  # nothing written yet
             return FixedState.empty(self._layout.spec, self._params)
         return fixed.parse(data, self._layout.spec, info.epoch)
 
-    def _parse(self, epoch: str, first: int, stored: list[bytes | None]) -> list[CachedPage]:
+    async def _parsed(self, epoch: str, n: int, data: bytes | None) -> CachedPage:
         layout = self._layout
-        return [
-            CachedPage(
-                layout.empty() if data is None else layout.parse_page(data, epoch, first + i)
-            )
-            for i, data in enumerate(stored)
-        ]
+        return CachedPage(layout.empty() if data is None else layout.parse_page(data, epoch, n))
 
     def _keep(self, tenant: str, cached: Cached) -> None:
         self._views[tenant] = cached
@@ -242,7 +229,9 @@ class ViewCache:
         return self.stats.bytes
 
 
-def _follow(records: dict[int, bytes], slots: list[bytes], moved: list[bytes | None]) -> None:
+def _follow(
+    records: dict[int, bytes], slots: Sequence[bytes], moved: Sequence[bytes | None]
+) -> None:
     for slot, record in zip(slots, moved, strict=True):
         records.pop(int(slot), None)
         if record is not None:

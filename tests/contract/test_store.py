@@ -310,6 +310,33 @@ async def test_a_view_behind_catches_up_with_the_rows_that_moved(
     assert before.read(facts[600].address[None]).cosines[0][0] > 0.999  # views do not change
 
 
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_view_is_current_whatever_happens_while_it_is_loaded(
+    make_store: MakeStore, tenant: str, anew: bool
+) -> None:
+    """A row of each page is replaced behind the pages that were fetched; or all are gone."""
+    writer, reader = make_store(), make_store()
+    facts = facts_at(clustered(K + 50, 16, 0.5), SMALL)
+    await writer.write(tenant, facts[:K], request())
+    await writer.write(tenant, facts[K:], request())
+    get, moving = reader._cache._get, [fact(n, cue=facts[n].cue) for n in (3, K + 3)]
+
+    async def overtaken(key: str) -> bytes | None:
+        data = await get(key)
+        if anew and len(moving) == 2:
+            await writer.delete_tenant(tenant)
+            await writer.create_tenant(tenant)
+        if moving:
+            await writer.write(tenant, [moving.pop()], request())
+        return data
+
+    reader._cache._get = overtaken  # type: ignore[method-assign]
+    loaded, later = await reader.view(tenant), await make_store().view(tenant)
+    assert (loaded.info, moving) == (later.info, [])
+    for mine, fresh in zip(loaded.pages, later.pages, strict=True):
+        assert np.array_equal(mine.rows, fresh.rows)
+
+
 async def test_a_log_that_is_too_short_means_loading_again(
     make_store: MakeStore, tenant: str, valkey: str
 ) -> None:
