@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -51,6 +50,7 @@ class Told(NamedTuple):
 
     info: TenantInfo
     pages: int
+    got: Sequence[bytes | None]  # the values of keys that were got with it
     what: bytes  # reload, current or behind; if it is behind:
     rows: Sequence[bytes] = ()  # slot, row, ...
     fixed: bytes | None = None
@@ -150,17 +150,26 @@ class ViewCache:
             records |= {int(slot): record for slot, record in found.items()}
         return records
 
-    async def _ask(self, tenant: str, known: TenantInfo | None, with_records: bool = False) -> Told:
-        """What changed since a view. Raises TenantNotFound, CheckpointMismatch."""
+    async def _ask(
+        self,
+        tenant: str,
+        known: TenantInfo | None,
+        *,
+        keys: Sequence[str] = (),
+        with_records: bool = False,
+    ) -> Told:
+        """What changed since a view; `keys` are got just before. Raises TenantNotFound,
+        CheckpointMismatch."""
         cached = (known.epoch, known.version, known.change) if known else ("", 0, "")
         shape = (HEADER.size, self._layout.row_size, K, int(with_records))
-        reply = await self._scripts.run("sync", tenant, *cached, SLOTS_TO_REPLAY, *shape)
+        args = (tenant, *cached, SLOTS_TO_REPLAY, *shape)
+        got, reply = await self._scripts.get_and_run(keys, "sync", *args)
         if not reply:
             raise TenantNotFound(tenant)
         info, meta = parse_meta(tenant, reply[0])
         if info.fingerprint != self._layout.spec.fingerprint:
             raise CheckpointMismatch(f"tenant {tenant} was written by another checkpoint")
-        return Told(info, -(-int(meta["slots"]) // K), *reply[1:])
+        return Told(info, -(-int(meta["slots"]) // K), got, *reply[1:])
 
     def _replayed(self, view: View, told: Told) -> View:
         """The view that follows from one that is not too far behind."""
@@ -186,25 +195,23 @@ class ViewCache:
         return PagedView(info, self._params, self._layout, pages, self._client, loop, state)
 
     async def _load(self, info: TenantInfo, total: int) -> tuple[View, Told]:
-        """All pages, as they are while they are fetched, and what the log says moved since.
+        """All pages, as they are while they are fetched, and what moved meanwhile.
 
-        Redis finds the next answer while a page is checked, here: a thread would do it no faster
-        and hold the interpreter as long.
+        They are checked here: a thread would hold the interpreter as long.
         """
         state = await self._load_fixed(info) if info.policy == "fixed" else None
         keys = [page_key(info.name, info.epoch, n) for n in range(total)]
-        asks = [*(partial(self._get, key) for key in keys), partial(self._ask, info.name, info)]
-        answer: Any = await asks[0]()
-        pages: list[CachedPage] = []
-        for n, ask in enumerate(asks[1:]):
-            answer, page = await asyncio.gather(ask(), self._parsed(info.epoch, n, answer))
-            pages.append(page)
-        return View(info, self._layout.spec, self._params, tuple(pages), state), answer
+        pages = [
+            self._parse(info.epoch, n, await self._get(key)) for n, key in enumerate(keys[:-1])
+        ]
+        told = await self._ask(info.name, info, keys=keys[-1:])
+        pages += [self._parse(info.epoch, len(pages), data) for data in told.got]
+        return View(info, self._layout.spec, self._params, tuple(pages), state), told
 
     async def _get(self, key: str) -> bytes | None:
         with translated():
-            data: bytes | None = await self._client.get(key)
-        return data
+            data: Any = await self._client.get(key)
+        return data  # type: ignore[no-any-return]
 
     async def _load_fixed(self, info: TenantInfo) -> FixedState:
         data = await self._get(fixed_key(info.name, info.epoch))
@@ -212,7 +219,7 @@ class ViewCache:
             return FixedState.empty(self._layout.spec, self._params)
         return fixed.parse(data, self._layout.spec, info.epoch)
 
-    async def _parsed(self, epoch: str, n: int, data: bytes | None) -> CachedPage:
+    def _parse(self, epoch: str, n: int, data: bytes | None) -> CachedPage:
         layout = self._layout
         return CachedPage(layout.empty() if data is None else layout.parse_page(data, epoch, n))
 

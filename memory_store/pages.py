@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +27,8 @@ K: Final = 512  # slots of a page
 MAGIC: Final = b"LRMRPAGE"
 FORMAT: Final = 1
 HEADER: Final = struct.Struct("<8sHHII32s8xI")  # magic, format, K, d, C, fingerprint, -, CRC-32
-PLACE: Final = struct.Struct("<II")  # page, slot
+NUMBER: Final = struct.Struct("<I")
+SLOTS: Final = [NUMBER.pack(slot) for slot in range(K)]
 FREE: Final = 0
 STATES: Final[dict[Kind, int]] = {"fact": 1, "suppression": 2, "chunk": 3}
 MAX_ID: Final = 128
@@ -108,15 +111,13 @@ class Layout:
         return rows
 
     def check_rows(self, rows: Rows, epoch: str, first_slot: int) -> None:
-        """Rows of consecutive slots against their checksums. A free row is all zeros."""
-        raw, size = rows.data.cast("B"), self.row_size
-        start, empty = crc32(epoch.encode()), bytes(size)
-        for i, stored in enumerate(rows["crc"].tolist()):
-            row = raw[i * size : (i + 1) * size]
-            if stored == 0 and row == empty:
-                continue
-            page, slot = divmod(first_slot + i, K)
-            if stored != _checksum(start, page, slot, row[4:]):
+        """Rows of consecutive slots of a page against their checksums. A free row is all zeros."""
+        raw, size, empty = rows.data.cast("B"), self.row_size, bytes(self.row_size - 4)
+        bodies = [raw[end - size + 4 : end] for end in range(size, len(raw) + 1, size)]
+        found = map(crc32, bodies, _starts(epoch, first_slot, len(rows)))
+        for i, (stored, crc) in enumerate(zip(rows["crc"].tolist(), found, strict=True)):
+            if stored != (crc or 1) and (stored or bodies[i] != empty):
+                page, slot = divmod(first_slot + i, K)
                 raise PageCorrupt(f"page {page}: row {slot} fails its checksum")
 
     def seal(self, row: np.void, epoch: str, slot: int) -> bytes:
@@ -127,12 +128,14 @@ class Layout:
 
 def checksum(epoch: str, slot: int, body: bytes | memoryview) -> int:
     """CRC-32 over (epoch, page, slot, row): a row moved or left over from elsewhere fails it."""
-    return _checksum(crc32(epoch.encode()), *divmod(slot, K), body)
+    return crc32(body, *_starts(epoch, slot, 1)) or 1  # 0 is what a free row holds
 
 
-def _checksum(start: int, page: int, slot: int, body: bytes | memoryview) -> int:
-    place = PLACE.pack(page, slot)
-    return crc32(body, crc32(place, start)) or 1  # 0 is what a free row holds
+def _starts(epoch: str, first_slot: int, n: int) -> Iterator[int]:
+    """The CRC-32 of what comes before each of n rows of one page."""
+    page, first = divmod(first_slot, K)
+    start = crc32(NUMBER.pack(page), crc32(epoch.encode()))
+    return map(crc32, SLOTS[first : first + n], repeat(start))
 
 
 def live(rows: Rows, now: float) -> NDArray[np.bool_]:

@@ -7,8 +7,9 @@ are Redis Cluster's hash tag: all of a tenant lives on one slot.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal, get_args
 
@@ -77,6 +78,7 @@ def fixed_key(tenant: str, epoch: str) -> str:
     return f"larimar:{{{tenant}}}:{epoch}:fixed"
 
 
+@cache
 def source(name: Name) -> str:
     """The text of a script, package data."""
     flags, *files = PARTS.get(name, ("", name))
@@ -88,7 +90,7 @@ class Scripts:
     """All scripts of one client. Replies are lists of bytes, integers and None."""
 
     def __init__(self, client: Client, replicas: int = 0) -> None:
-        names = get_args(Name)
+        self._client, names = client, get_args(Name)
         self._scripts = {name: client.register_script(source(name)) for name in names}
         self._durability = Durability(client, replicas)
 
@@ -102,6 +104,23 @@ class Scripts:
         with translated():
             reply: list[Any] = await script(keys=[key], args=list(args))
         return reply
+
+    async def get_and_run(
+        self, keys: Sequence[str], name: Name, tenant: str, *args: Arg
+    ) -> tuple[list[bytes | None], list[Any]]:
+        """The values of keys of a tenant and then a script's reply, in one round trip.
+
+        Raises StoreUnavailable.
+        """
+        if not keys:
+            return [], await self.run(name, tenant, *args)
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipe.get(key)
+        pipe.eval(source(name), 1, meta_key(tenant), *args)  # known or not
+        with translated():
+            *got, reply = await pipe.execute()
+        return got, reply
 
     async def confirm(self, tenant: str, change: str) -> None:
         """Wait for copies of a change that was applied before, as for a new one."""

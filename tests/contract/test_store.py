@@ -314,11 +314,11 @@ async def test_a_view_behind_catches_up_with_the_rows_that_moved(
 async def test_a_view_is_current_whatever_happens_while_it_is_loaded(
     make_store: MakeStore, tenant: str, anew: bool
 ) -> None:
-    """A row of each page is replaced behind the pages that were fetched; or all are gone."""
+    """A row of a page is replaced once the page was fetched; or all pages go."""
     writer, reader = make_store(), make_store()
-    facts = facts_at(clustered(K + 50, 16, 0.5), SMALL)
-    await writer.write(tenant, facts[:K], request())
-    await writer.write(tenant, facts[K:], request())
+    facts = facts_at(clustered(2 * K + 50, 16, 0.5), SMALL)
+    for start in range(0, len(facts), K):
+        await writer.write(tenant, facts[start : start + K], request())
     get, moving = reader._cache._get, [fact(n, cue=facts[n].cue) for n in (3, K + 3)]
 
     async def overtaken(key: str) -> bytes | None:
@@ -327,7 +327,7 @@ async def test_a_view_is_current_whatever_happens_while_it_is_loaded(
             await writer.delete_tenant(tenant)
             await writer.create_tenant(tenant)
         if moving:
-            await writer.write(tenant, [moving.pop()], request())
+            await writer.write(tenant, [moving.pop(0)], request())
         return data
 
     reader._cache._get = overtaken  # type: ignore[method-assign]
