@@ -230,10 +230,10 @@ class Larimar:
         """Takes the results, once the job's part of the queue is free for the caller's next."""
 
         def answer(results: list[Any]) -> None:
-            self._open.remove(job)
             self._intake.release(job.tenant, job.size)
             self._watcher.waited(job.kind, job.waited or 0.0)
             job.done.set_result(results)
+            self._open.remove(job)
 
         return answer
 
@@ -304,11 +304,11 @@ class Larimar:
                  for item in job.items]  # fmt: skip
 
         def then(readings: list[Reading]) -> None:
-            self._open.discard(job)  # from here on its rows stand for it
             for i, reading in enumerate(readings):
                 live = Live(job, i, reading, self.model.decoder)
                 self._waiting.put(job.tenant, live, live.row.longest)
             job.done.set_result(None)
+            self._open.discard(job)  # from here on its rows stand for it
 
         self._conditioned(job, asked, tokens, then)
 
@@ -348,8 +348,8 @@ class Larimar:
             self._intake.release(live.job.tenant, 1)
         while self._waiting and self._batch.room(self._waiting.first().row):
             live = self._waiting.pop()
+            self._live.append(live)  # first: whatever joining raises is told to its caller
             self._batch.join(live.row)
-            self._live.append(live)
             self._watcher.waited("generate", time.monotonic() - live.job.arrived)
 
     def _advance(self) -> None:

@@ -348,16 +348,18 @@ async def test_what_is_given_up_is_not_worked_on(engine: Larimar) -> None:
     assert len(engine._encoding) == 0
 
 
+@pytest.mark.parametrize("part", ["_batch.step", "_batch.join", "_batch.room", "_watcher.waited"])
 async def test_a_dead_thread_leaves_nobody_waiting(
-    model: LarimarModel, monkeypatch: pytest.MonkeyPatch
+    model: LarimarModel, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     engine = Larimar(model, rows=2)
     await engine.start()
 
-    def fail() -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(engine._batch, "step", fail)
+    owner, name = part.split(".")
+    monkeypatch.setattr(getattr(engine, owner), name, fail)
     facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
     calls = [said(engine, *[GenerateItem(PROMPT, None, "never")] * 4), engine.encode(facts),
              said(engine, GenerateItem(PROMPT, None, "never"))]  # fmt: skip
