@@ -361,8 +361,8 @@ async def test_a_dead_thread_leaves_nobody_waiting(
     owner, name = part.split(".")
     monkeypatch.setattr(getattr(engine, owner), name, fail)
     facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
-    calls = [said(engine, *[GenerateItem(PROMPT, None, "never")] * 4), engine.encode(facts),
-             said(engine, GenerateItem(PROMPT, None, "never"))]  # fmt: skip
+    calls = [said(engine, GenerateItem(PROMPT, None, "never")), engine.encode(facts),
+             said(engine, *[GenerateItem(PROMPT, None, "never")] * 4)]  # fmt: skip
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(end) for end in ends] == [EngineStopped] * 3
     assert not engine.alive
