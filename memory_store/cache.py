@@ -220,8 +220,7 @@ class ViewCache:
         return fixed.parse(data, self._layout.spec, info.epoch)
 
     def _parse(self, epoch: str, n: int, data: bytes | None) -> CachedPage:
-        layout = self._layout
-        return CachedPage(layout.empty() if data is None else layout.parse_page(data, epoch, n))
+        return CachedPage(self._layout.parse_page(data, epoch, n))
 
     def _keep(self, tenant: str, cached: Cached) -> None:
         self._views[tenant] = cached

@@ -83,8 +83,7 @@ class PagedView:
         for n in numbers:
             with translated():
                 data: Any = await self.client.get(page_key(self.info.name, epoch, n))
-            rows = self.layout.parse_page(data, epoch, n) if data else self.layout.empty()
-            pages.append(CachedPage(rows))
+            pages.append(CachedPage(self.layout.parse_page(data, epoch, n)))
         return pages
 
     async def _rows(self, slots: NDArray[np.int64]) -> Rows:

@@ -97,11 +97,14 @@ class Layout:
                 raise CheckpointMismatch(f"page {page} was written by another checkpoint")
         raise PageCorrupt(f"page {page}: bad header")
 
-    def parse_page(self, data: bytes, epoch: str, page: int) -> Rows:
-        """Rows (K,) of a stored page; rows past the end of `data` are free.
+    def parse_page(self, data: bytes | None, epoch: str, page: int) -> Rows:
+        """Rows (K,) of a stored page, or of one that nothing was written to, None; rows past the
+        end of `data` are free.
 
         Raises PageCorrupt, naming the page, when a header or a row fails its checksum.
         """
+        if data is None:
+            return self.empty()
         self.check_header(data, page)
         body = len(data) - HEADER.size
         if body % self.row_size or body > K * self.row_size:
