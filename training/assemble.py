@@ -30,6 +30,7 @@ DATA = (
 
 
 STAGES = ("codec", "adapter", "address", "scope")  # each makes one of checkpoint.FILES
+ORIGIN = "start.json"  # in the runs' folder: what `begin` went on from, for whoever resumes
 
 
 def begin(start: Path, runs: Path) -> None:
@@ -38,6 +39,8 @@ def begin(start: Path, runs: Path) -> None:
     Raises CheckpointError.
     """
     found = checkpoint.Checkpoint(start)
+    runs.mkdir(parents=True, exist_ok=True)
+    (runs / ORIGIN).write_text(json.dumps(_origin(found)))
     for name, file in zip(STAGES, checkpoint.FILES, strict=True):
         target = runs / name / f"{name}.pt"
         if not target.exists():
@@ -48,10 +51,10 @@ def begin(start: Path, runs: Path) -> None:
 
 def assemble(
     runs: Path, out: Path, decoder: Decoder, encoder: SentenceEncoder, names: dict[str, str],
-    thresholds: tuple[float, float], seed: int, start: Path | None,
+    thresholds: tuple[float, float], seed: int,
 ) -> None:  # fmt: skip
     """`runs`/STAGE → a checkpoint folder. `names`: of the base weights;
-    `thresholds`: of the gate, for facts and for suppressions; `start`: see `begin`."""
+    `thresholds`: of the gate, for facts and for suppressions."""
     stages = STAGES
     saved = {name: torch.load(runs / name / f"{name}.pt", weights_only=True) for name in stages}
     parts: dict[str, dict[str, Tensor]] = {
@@ -68,7 +71,7 @@ def assemble(
         "data": list(DATA),
         "seed": seed,
         "steps": {name: saved[name]["step"] for name in stages},
-        "start": _origin(checkpoint.Checkpoint(start)) if start else None,
+        "start": json.loads((runs / ORIGIN).read_text()) if (runs / ORIGIN).exists() else None,
         "revision": _revision(),
         "quality": {name: _last_report(runs / name / "log.jsonl") for name in stages},
     }  # fmt: skip

@@ -130,4 +130,4 @@ def run(setup: Setup, steps: dict[str, int], out: Path, thresholds: tuple[float,
     if all((setup.runs / name / f"{name}.pt").exists() for name in STAGES):
         names = {"decoder": setup.decoder, "encoder": setup.encoder}
         assemble(setup.runs, out, setup.base, setup.sentence_encoder(), names, thresholds,
-                 setup.seed, setup.start)  # fmt: skip
+                 setup.seed)  # fmt: skip

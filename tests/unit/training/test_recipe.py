@@ -79,6 +79,7 @@ def train(root: Path, out: str, runs: str, *more: str) -> None:
 
 def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
     train(trained, "next", "more", "--start", str(trained / "out"), "--stage", "scope")
+    train(trained, "next", "more", "--stage", "scope")  # who resumes need not name it again
     before, after = (Checkpoint(trained / name) for name in ("out", "next"))
     assert after.card["start"]["fingerprint"] == before.fingerprint()
     assert after.card["start"]["steps"] == STEPS
