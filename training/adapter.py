@@ -10,7 +10,7 @@ relation of another subject, another relation of the subject) and are held to th
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from torch.nn import functional as F
 from service.model import lora
 from service.model.decoder import Decoder
 from training import synthetic
-from training.data import Ask, Relations, join, running_text, sentences, squad, zsre
+from training.data import Ask, Relations, join, naming, running_text, sentences, squad, zsre
 from training.loop import Group, Hardware, Run
 
-WRONG = 0.14  # share of rows whose memory is another fact's
+WRONG = 0.05  # share of rows whose memory is another fact's
 RECASED = 0.09
+DISTRACTED = 0.3  # share of prompts with text before the query
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Rows:
         self.rng, self.decoder, self.limit = random.Random(seed), decoder, limit
         self.relations = Relations(data)
         self.sentences = sentences(running_text(data))
+        self.naming = naming(self.sentences, set(self.relations.all_objects))
         self.zsre = zsre(data, train=True)
         self.squad = squad(data)
 
@@ -92,16 +94,19 @@ class Rows:
         fact = join(rel.template(relation, r).format(subject), rel.target(relation, r))
         return fact, query, rel.target(asked or relation, r)
 
-    def prompt(self, query: str) -> tuple[str, bool]:
+    def distraction(self, target: str) -> str:
+        """Text before the query; often it names another possible answer."""
+        r = self.rng
+        rival = self.relations.rival(target, r)
+        named = self.naming.get(rival) if rival and r.random() < 0.5 else None
+        words = " ".join(r.choices(named or self.sentences, k=r.choice([1, 1, 2]))).split()
+        return " ".join(words[-r.randint(4, 40) :])
+
+    def prompt(self, query: str, target: str) -> tuple[str, bool]:
         """The query as a client may send it; True if the answer needs a space before it."""
         r, kind = self.rng, self.rng.random()
-        if kind < 0.3:
-            noise = " ".join(r.choices(self.sentences, k=r.choice([1, 1, 2])))
-            words = noise.split()
-            return (
-                f"{' '.join(words[-r.randint(4, 40) :])}{r.choice([' ', ' ', chr(10)])}{query}",
-                True,
-            )
+        if kind < DISTRACTED:
+            return f"{self.distraction(target)}{r.choice([' ', ' ', chr(10)])}{query}", True
         if kind < 0.42 and self.decoder.tokenizer.chat_template:
             return self.decoder.chat([{"role": "user", "content": query}]), False
         if kind < 0.52 and query.endswith("?"):
@@ -119,7 +124,7 @@ class Rows:
             text, query, target = self.near_miss() if near else (self.ask()[0], query, target)
         elif kind < WRONG + RECASED:
             text, query, target = self.recased(text, query, target)
-        prompt, space = self.prompt(query)
+        prompt, space = self.prompt(query, target)
         encode = self.decoder.encode
         answer = [*encode(f" {target}" if space else target)[:24], self.decoder.end]
         return Row(
@@ -139,8 +144,8 @@ class Rows:
             yield from chunks
 
 
-def _answer_logits(decoder: Decoder, heads: list[list[int]], rows: list[Row], on: bool) -> Tensor:
-    """Logits at every answer position of all rows, one after the other: (N, V)."""
+def hidden_of(decoder: Decoder, heads: list[list[int]], rows: list[Row], on: bool) -> Tensor:
+    """Last hidden states (B, T, d) of all rows, answers included, adapter on or off."""
     full = [head + row.answer[:-1] for head, row in zip(heads, rows, strict=True)]
     longest = max(map(len, full))
     ids = torch.tensor([row + [decoder.end] * (longest - len(row)) for row in full])
@@ -148,16 +153,27 @@ def _answer_logits(decoder: Decoder, heads: list[list[int]], rows: list[Row], on
     lengths = torch.tensor([[len(row)] for row in full], device=ids.device)
     mask = torch.arange(longest, device=ids.device) < lengths
     with decoder.adapted([on] * len(rows)):
-        hidden = decoder.hidden(ids, attention_mask=mask.long(), use_cache=False)
-    picked = [hidden[i, len(head) - 1 : len(head) - 1 + len(row.answer)]
-              for i, (head, row) in enumerate(zip(heads, rows, strict=True))]  # fmt: skip
-    return decoder.logits(torch.cat(picked))
+        return decoder.hidden(ids, attention_mask=mask.long(), use_cache=False)
 
 
-def loss_of(decoder: Decoder, rows: list[Row]) -> Tensor:
-    """Cross entropy of the answers, KL to the base model where the memory is wrong."""
+def at_answers(hidden: Tensor, heads: list[list[int]], rows: list[Row]) -> Tensor:
+    """The states before every answer token of all rows, one row after the other: (N, d)."""
+    return torch.cat([hidden[i, len(head) - 1 : len(head) - 1 + len(row.answer)]
+                      for i, (head, row) in enumerate(zip(heads, rows, strict=True))])  # fmt: skip
+
+
+def _logits(decoder: Decoder, heads: list[list[int]], rows: list[Row], on: bool) -> Tensor:
+    return decoder.logits(at_answers(hidden_of(decoder, heads, rows, on), heads, rows))
+
+
+def conditioned(decoder: Decoder, rows: list[Row]) -> Tensor:
+    """Logits (N, V) before every answer token of rows that read their memory, adapter on."""
     heads = [decoder.conditioned(row.memory, row.prompt) for row in rows]
-    logits = _answer_logits(decoder, heads, rows, on=True)
+    return _logits(decoder, heads, rows, on=True)
+
+
+def loss_of(decoder: Decoder, rows: list[Row], logits: Tensor) -> Tensor:
+    """Cross entropy of the answers, KL to the base model where the memory is wrong."""
     device = logits.device
     wanted = torch.tensor([token for row in rows for token in row.answer], device=device)
     wrong = torch.tensor([row.wrong for row in rows for _ in row.answer], device=device)
@@ -165,7 +181,7 @@ def loss_of(decoder: Decoder, rows: list[Row]) -> Tensor:
     astray = [row for row in rows if row.wrong]
     if astray:
         with torch.no_grad():
-            base = _answer_logits(decoder, [row.prompt for row in astray], astray, on=False)
+            base = _logits(decoder, [row.prompt for row in astray], astray, on=False)
         loss = loss + 0.3 * F.kl_div(
             logits[wrong].log_softmax(-1),
             base.log_softmax(-1),
@@ -175,16 +191,18 @@ def loss_of(decoder: Decoder, rows: list[Row]) -> Tensor:
     return loss
 
 
+Answer = Callable[[Decoder, list[Row]], Tensor]  # rows → logits (N, V) at their answers
+
+
 @torch.no_grad()
-def exactness(decoder: Decoder, cases: list[tuple[str, str, str]], size: int = 32) -> float:
+def exactness(decoder: Decoder, cases: list[tuple[str, str, str]],
+              answer: Answer = conditioned, size: int = 32) -> float:  # fmt: skip
     """Teacher-forced: share of (fact text, prompt, target) whose answer tokens are all right."""
-    hits = 0
+    hits, encode = 0, decoder.encode
     for start in range(0, len(cases), size):
-        encode = decoder.encode
         rows = [Row(encode(t), encode(p), encode(f" {a}"), False)
                 for t, p, a in cases[start : start + size]]  # fmt: skip
-        heads = [decoder.conditioned(row.memory, row.prompt) for row in rows]
-        best = _answer_logits(decoder, heads, rows, on=True).argmax(-1).tolist()
+        best = answer(decoder, rows).argmax(-1).tolist()
         for row in rows:
             hits += best[: len(row.answer)] == row.answer
             best = best[len(row.answer) :]
@@ -200,8 +218,13 @@ def train(
         lora.load(decoder.adapters, state)
     source.rng.seed(seed + run.step)
     batches = source.batches(batch)
+
+    def loss_of_next() -> Tensor:
+        rows = next(batches)
+        return loss_of(decoder, rows, conditioned(decoder, rows))
+
     for _ in run:
-        loss = run.descend(lambda: loss_of(decoder, next(batches)))
+        loss = run.descend(loss_of_next)
         if run.due(5):
             run.log(loss=loss)
         if run.due(20):

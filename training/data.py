@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +130,21 @@ class Relations:
         return sorted({o for objects in self.objects.values() for o in objects})
 
     @cached_property
+    def _kin(self) -> dict[str, list[str]]:
+        """Object → relations that it answers."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for relation, objects in self.objects.items():
+            for obj in objects:
+                found[obj].add(relation)
+        return {obj: sorted(relations) for obj, relations in found.items()}
+
+    def rival(self, target: str, rng: random.Random) -> str | None:
+        """Another answer to a question that `target` answers; None if no relation has it."""
+        if target not in self._kin:
+            return None
+        return rng.choice(self.objects[rng.choice(self._kin[target])])
+
+    @cached_property
     def relations_of(self) -> dict[str, list[str]]:
         """Subject → relations that it is known with, for asks about another relation."""
         found: dict[str, set[str]] = defaultdict(set)
@@ -227,3 +242,14 @@ def _untokenise(line: str) -> str:
 
 def sentences(lines: Iterable[str]) -> list[str]:
     return [s for line in lines for s in re.split(r"(?<=[.!?]) +", line) if 20 <= len(s) <= 200]
+
+
+def naming(lines: Iterable[str], names: Collection[str]) -> dict[str, list[str]]:
+    """Name → the lines that have it, for names of up to three words."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        words = re.findall(r"\w[\w'-]*", line)
+        spans = {" ".join(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words))}
+        for name in sorted(spans.intersection(names)):
+            found[name].append(line)
+    return dict(found)

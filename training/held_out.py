@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from training.data import load_json, sentences, zsre
+from training import synthetic
+from training.data import join, load_json, sentences, zsre
 
 
 def _counterfact(data: Path, n: int) -> list[dict[str, Any]]:
@@ -50,6 +52,20 @@ def asks(data: Path) -> dict[str, list[tuple[str, str, str]]]:
         "counterfact_paraphrase": [(fact, c["paraphrase_prompts"][0], _target(c))
                                    for fact, c in facts],
         "zsre_paraphrase": [(f"{c['src']} {c['alt']}", c["rephrase"], c["alt"]) for c in questions],
+    }  # fmt: skip
+
+
+def soup(data: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """(fact text, prompt, target) of which evaluation takes none: the cases that the gate's
+    threshold is chosen on (tune.py), and 200 generated facts."""
+    cases = load_json(data / "counterfact" / "full_dev.json")[-150:]
+    facts = [(f"{_cue(c)} {_target(c)}", c) for c in cases]
+    made = map(synthetic.ask, [random.Random(-1)] * 200)
+    return {
+        "tuning_cue": [(fact, _cue(c), _target(c)) for fact, c in facts],
+        "tuning_paraphrase": [(fact, prompt, _target(c))
+                              for fact, c in facts for prompt in c["paraphrase_prompts"]],
+        "generated": [(join(a.prompt, a.target), a.query, a.target) for a in made],
     }  # fmt: skip
 
 

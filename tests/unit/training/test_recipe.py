@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from torch.testing import assert_close
 from transformers import (
@@ -24,7 +26,7 @@ from memory_store.view import build_view
 from service.model.checkpoint import FILES, Checkpoint
 from service.model.larimar import LarimarModel
 from tests.unit.training import folder
-from training import stages
+from training import ablations, soup, stages
 
 STEPS = {"address": 2, "codec": 10, "adapter": 2, "scope": 2}
 
@@ -86,6 +88,44 @@ def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
     assert after.card["steps"] == {**dict.fromkeys(STEPS, 0), "scope": 2}
     for file in FILES[:3]:
         assert_close(after.tensors(file), before.tensors(file), rtol=0, atol=0)
+
+
+def test_a_soup_of_adapters_takes_the_place_of_the_stages_result(trained: Path) -> None:
+    runs = trained / "soup"
+    shutil.copytree(trained / "runs", runs)
+    first = runs / "adapter" / "adapter.pt"
+    other = first.with_name("other.pt")
+    saved = torch.load(first, weights_only=True)
+    torch.save(saved | {"state": {k: 3 * v for k, v in saved["state"].items()}}, other)
+    setup = stages.Setup(trained / "data", runs, str(trained / "gpt2"), str(trained / "bert"), 24)
+    soup.cook(setup, [first, other])
+    cooked = torch.load(first, weights_only=True)
+    report = json.loads((runs / "adapter" / "log.jsonl").read_text().splitlines()[-1])
+    assert report["mean_of"] == [2, 2]
+    for name, tensor in saved["state"].items():
+        scale = report["scale"] if name.endswith("lora_B.weight") else 1.0
+        assert_close(cooked["state"][name], 2 * scale * tensor)
+
+
+@pytest.mark.parametrize("variant", ablations.VARIANTS, ids=lambda v: v.name)
+def test_every_variant_of_conditioning_learns(
+    variant: ablations.Variant, trained: Path, tmp_path: Path
+) -> None:
+    setup = stages.Setup(
+        trained / "data", tmp_path, str(trained / "gpt2"), str(trained / "bert"), 24
+    )
+    found = ablations.measure(setup, variant, 2, tmp_path)
+    assert 0 <= float(found["tuning_paraphrase"]) <= 1
+    assert 0 <= float(found["wrong memory, as base"]) <= 1
+
+
+def test_a_pointer_head_gives_a_distribution_that_holds_the_memorys_tokens() -> None:
+    torch.manual_seed(0)
+    pointer = ablations.Pointer(8)
+    ids = torch.tensor([3, 5, 3])
+    found = pointer(torch.randn(4, 8), torch.randn(3, 8), ids, torch.full((4, 9), -9.0)).exp()
+    assert_close(found.sum(-1), torch.ones(4))
+    assert found[:, [3, 5]].min() > found[:, [0, 1, 2, 4, 6, 7, 8]].max()
 
 
 def test_the_checkpoint_loads_and_reads_what_was_written(trained: Path) -> None:
