@@ -34,9 +34,10 @@ DEMONSTRATIONS = 9  # of IKE; from cases that are not asked
 
 def plan(name: str, data: Path, checkpoint: Path) -> tuple[Method, bool, bool]:
     """The method, and whether it is measured edit by edit, and together."""
-    if name in ("retrieval", "subject-match"):
+    if name in ("latent", "retrieval", "subject-match"):
+        by_subject, latent = name == "subject-match", name == "latent"
         model = LarimarModel.load(checkpoint)
-        return Retrieval(model, by_subject=name == "subject-match"), False, True
+        return Retrieval(model, by_subject=by_subject, latent=latent), False, True
     decoder = PlainDecoder()
     makers: dict[str, tuple[Callable[[], Method], bool, bool]] = {
         "unedited": (lambda: Unedited(decoder), False, True),

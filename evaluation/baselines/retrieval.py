@@ -2,7 +2,8 @@
 
 Facts are addressed, read and gated as the service does it, and the decoder has the same adapter;
 but the memory tokens are those of the stored sentence itself, looked up, not decoded from a
-vector. With `by_subject` the gate is a string match: some stored subject stands in the prompt.
+vector. `by_subject`: the gate is a string match, some stored subject stands in the prompt.
+`latent`: the memory tokens are decoded, as the service does it; what everything is compared with.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ BATCH = 20
 class Retrieval:
     """Facts add up in a memory and beside it as text."""
 
-    def __init__(self, model: LarimarModel, *, by_subject: bool = False) -> None:
-        self.model, self.by_subject = model, by_subject
+    def __init__(
+        self, model: LarimarModel, *, by_subject: bool = False, latent: bool = False
+    ) -> None:
+        self.model, self.by_subject, self.latent = model, by_subject, latent
         self.reset()
 
     def reset(self) -> None:
@@ -46,7 +49,7 @@ class Retrieval:
             self._memory = None
 
     def _prefixes(self, prompts: Sequence[str]) -> list[str | None]:
-        """The stored sentence for each prompt, where its gate opens."""
+        """The sentence before each prompt, where its gate opens."""
         if self.by_subject:
             inside = [[s for s in self.subjects if s in p] for p in prompts]
             return [self.texts[self.subjects[max(s, key=len)]] if s else None for s in inside]
@@ -54,7 +57,8 @@ class Retrieval:
             self._memory = build_view(self.facts, self.model.spec)
         views, always = [self._memory] * len(prompts), [False] * len(prompts)
         readings: list[Reading] = self.model.read(prompts, views, always)
-        return [self.texts[r.ids[0]] if r.in_scope else None for r in readings]
+        return [(r.text if self.latent else self.texts[r.ids[0]]) if r.in_scope else None
+                for r in readings]  # fmt: skip
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], tokens: int) -> list[str]:
