@@ -228,10 +228,20 @@ def squad(data: Path) -> list[tuple[str, str, str]]:
 
 def running_text(data: Path) -> list[str]:
     """Lines of WikiText-2 (its first nine tenths) and SQuAD paragraphs."""
-    raw = (data / "text" / "wikitext2_valid.txt").read_text(encoding="utf-8")
-    lines = [_untokenise(line) for line in raw.splitlines() if len(line) > 80]
+    lines = _wikitext(data)
     contexts = {case["context"] for case in load_json(data / "squad" / "sample.json")}
     return lines[: len(lines) * 9 // 10] + sorted(contexts)
+
+
+def unseen_text(data: Path) -> list[str]:
+    """Lines of the last tenth of WikiText-2."""
+    lines = _wikitext(data)
+    return lines[len(lines) * 9 // 10 :]
+
+
+def _wikitext(data: Path) -> list[str]:
+    raw = (data / "text" / "wikitext2_valid.txt").read_text(encoding="utf-8")
+    return [_untokenise(line) for line in raw.splitlines() if len(line) > 80]
 
 
 def _untokenise(line: str) -> str:

@@ -69,6 +69,15 @@ class Setup:
     def texts(self) -> codec.Texts:
         return codec.Texts(self.data, self.tokenizer, self.tokens - 1, self.seed)
 
+    def codec(self) -> Codec:
+        """As its stage begins it."""
+        table = self.base.embedding
+        config = CodecConfig(max_tokens=self.tokens, width=min(256, table.shape[1]))
+        model = Codec(config, table, self.base.end)
+        model.initialise()
+        model.to(self.hardware.device)
+        return model
+
     def addresses(self) -> AddressEncoder:
         """The address encoder as its stage left it."""
         state = torch.load(self.runs / "address" / "address.pt", weights_only=True)["state"]
@@ -84,16 +93,11 @@ def train_address(setup: Setup, steps: int) -> None:
 
 
 def train_codec(setup: Setup, steps: int) -> None:
-    table = setup.base.embedding
-    config = CodecConfig(max_tokens=setup.tokens, width=min(256, table.shape[1]))
-    model = Codec(config, table, setup.base.end)
-    model.initialise()
-    model.to(setup.hardware.device)
     readouts = Readouts(
         Relations(setup.data), setup.addresses(), setup.tokenizer, setup.tokens - 1, setup.seed
     )
     texts = held_out.texts(setup.data, setup.tokenizer, setup.tokens)
-    codec.train(model, setup.texts(), readouts, texts, setup.runs / "codec", steps,
+    codec.train(setup.codec(), setup.texts(), readouts, texts, setup.runs / "codec", steps,
                 setup.hardware, setup.seed)  # fmt: skip
 
 

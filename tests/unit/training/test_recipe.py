@@ -26,7 +26,7 @@ from memory_store.view import build_view
 from service.model.checkpoint import FILES, Checkpoint
 from service.model.larimar import LarimarModel
 from tests.unit.training import folder
-from training import ablations, soup, stages
+from training import ablations, lengths, soup, stages
 
 STEPS = {"address": 2, "codec": 10, "adapter": 2, "scope": 2}
 
@@ -117,6 +117,16 @@ def test_every_variant_of_conditioning_learns(
     found = ablations.measure(setup, variant, 2, tmp_path)
     assert 0 <= float(found["tuning_paraphrase"]) <= 1
     assert 0 <= float(found["wrong memory, as base"]) <= 1
+
+
+def test_a_codec_is_measured_by_length_noise_and_mixture(trained: Path) -> None:
+    model = LarimarModel.load(trained / "out")
+    tokenizer = model.decoder.tokenizer.backend_tokenizer
+    found = lengths.table(model.codec, trained / "data", tokenizer)
+    limit = model.codec.config.max_tokens
+    assert {f"text of {n}" for n in lengths.LENGTHS if n < limit} < found.keys()
+    assert found["counterfact"]["@0.0"] >= found["counterfact"]["@1.0"]
+    assert found["counterfact"].keys() == {"@0.0", "@0.2", "@0.4", "@1.0", "@80/20", "n", "s"}
 
 
 def test_a_pointer_head_gives_a_distribution_that_holds_the_memorys_tokens() -> None:

@@ -1,0 +1,78 @@
+"""How long a fact one latent holds: exact reconstruction by length, noise and mixture.
+
+The checkpoint's codec, and codecs of T = 32, 48 and 64 tokens trained from the start for the same
+steps over the same data. Held out: 300 facts of CounterFact, 200 of zsRE, and the first L tokens
+of 200 paragraphs of running text that no stage sees.
+
+    python -m training.lengths DATA OUT.json [STEPS]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from service.model.checkpoint import DEFAULT
+from service.model.codec import Codec
+from service.model.larimar import LarimarModel
+from training import held_out, stages
+from training.assemble import begin
+from training.codec import exactness
+from training.data import unseen_text
+from training.stages import Setup
+
+TOKENS = (32, 48, 64)
+LENGTHS = (8, 16, 24, 31, 47, 63)
+SIGMAS = (0.0, 0.2, 0.4, 1.0)
+
+
+def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[int]]]:
+    """Held-out token rows, those of at most `limit` tokens."""
+    facts = held_out.texts(data, tokenizer, limit + 1)
+    found = {name: rows for name, rows in facts.items() if name != "text"}
+    lines = unseen_text(data)
+    rows = [tokenizer.encode(line, add_special_tokens=False).ids for line in lines]
+    for length in (n for n in LENGTHS if n <= limit):
+        found[f"text of {length}"] = [row[:length] for row in rows if len(row) >= length][:200]
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def table(codec: Codec, data: Path, tokenizer: Tokenizer) -> dict[str, dict[str, float]]:
+    """Text → its exact shares by noise, those of an 80/20 mixture, N, and seconds a text."""
+    found = {}
+    for name, rows in texts(data, tokenizer, codec.config.max_tokens - 1).items():
+        started = time.monotonic()
+        shares = {f"@{sigma}": exactness(codec, rows, sigma) for sigma in SIGMAS}
+        seconds = (time.monotonic() - started) / len(SIGMAS) / len(rows)
+        shares["@80/20"] = exactness(codec, rows, 0.0, 0.2)
+        found[name] = {**shares, "n": len(rows), "s": seconds}
+    return found
+
+
+def trained(setup: Setup, steps: int) -> Codec:
+    """A codec after `steps`, with the checkpoint's addresses for its episodes."""
+    begin(DEFAULT, setup.runs)
+    (setup.runs / "codec" / "codec.pt").unlink()
+    stages.train_codec(setup, steps)
+    codec = setup.codec()
+    codec.load_state_dict(torch.load(setup.runs / "codec" / "codec.pt", weights_only=True)["state"])
+    return codec
+
+
+def main(data: Path, file: Path, steps: int) -> None:
+    model = LarimarModel.load(DEFAULT)
+    tokenizer = model.decoder.tokenizer.backend_tokenizer
+    found = {"checkpoint": table(model.codec, data, tokenizer)}
+    for tokens in TOKENS if steps else ():
+        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens)
+        found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
+    file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int((sys.argv[3:] or ["200"])[0]))
