@@ -31,6 +31,7 @@ class Suite:
 
 
 SUITES: dict[str, Suite] = {
+    "single": Suite(updates.single, 100),
     "counterfact": Suite(counterfact.run, 1000),
     "zsre": Suite(zsre.run, 500),
     "statements": Suite(statements.run, 500),

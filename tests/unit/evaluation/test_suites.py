@@ -18,6 +18,7 @@ from tests.unit.evaluation.folder import write
 # what the fake engine must get right: it answers a stored cue with its target, and `unknown` to
 # what is suppressed; it is the base model elsewhere
 EXPECTED: dict[str, dict[str, float]] = {
+    "single": {"edit": 1.0, "neighbours equal base": 1.0},
     "counterfact": {"edit": 1.0, "edit, clean": 1.0, "neighbours equal base": 1.0, "S, edit": 1.0},
     "zsre": {"edit": 1.0, "unrelated questions equal base": 1.0},
     "statements": {"edit, in scope": 1.0, "neighbours equal base": 1.0},
