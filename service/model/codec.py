@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from service.model.refine import CERTAIN, refine
 
 BLOCK = 8  # positions decoded at a time
 
@@ -112,12 +116,31 @@ class Codec(nn.Module):
     def decode(self, z: Tensor) -> list[list[int]]:
         """Latents (B, C) → token ids of each, without the end token.
 
+        Position by position, and refined where the text's own latent is another (refine.py).
+        """
+        z = F.layer_norm(z, z.shape[-1:])
+        states = self.states(z)  # (B, T, d)
+        rows = self._greedy(states)
+        for i, cosine in enumerate(self._likeness(rows, z)):
+            if cosine < CERTAIN:
+                near = states[i, : len(rows[i]) + BLOCK]  # a text may also be a little longer
+                likeness = partial(self._likeness, z=z[i])
+                rows[i] = refine(near @ self.embedding.T, self.end, likeness)
+        return rows
+
+    def _likeness(self, rows: Sequence[Sequence[int]], z: Tensor) -> list[float]:
+        """Cosines of the latents of texts (token rows) with latents (B, C) or one (C,)."""
+        own = self.encode(*self.pad(rows))
+        return cast(list[float], F.cosine_similarity(own, z, dim=-1).tolist())
+
+    def _greedy(self, states: Tensor) -> list[list[int]]:
+        """The best token of every position, up to the end token.
+
         The product with the whole table is what costs: rows that have ended take no part in the
         later positions.
         """
-        states = self.states(z)  # (B, T, d)
-        rows: list[list[int]] = [[] for _ in range(len(z))]
-        going = list(range(len(z)))
+        rows: list[list[int]] = [[] for _ in range(len(states))]
+        going = list(range(len(states)))
         for start in range(0, self.config.max_tokens, BLOCK):
             if going:
                 part = states[going, start : start + BLOCK]  # (b, BLOCK, d)

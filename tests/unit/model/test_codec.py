@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from service.model.codec import Codec, CodecConfig
+from service.model.refine import refine
 
 END = 0
 
@@ -42,3 +45,27 @@ def test_rows_are_ended_where_the_end_fits(codec: Codec) -> None:
     assert lengths.tolist() == [8, 2]
     assert ids[0].tolist() == [3] * 8
     assert ids[1].tolist()[1] == END
+
+
+def test_a_text_is_changed_until_it_encodes_to_its_latent(codec: Codec) -> None:
+    """Logits that are wrong in two places, one of them where the text ends."""
+    row = [5, 9, 200, 41]
+    with torch.inference_mode():
+        z = codec.encode(*codec.pad([row]))[0]
+        logits = torch.zeros(8, 300)
+        logits[range(5), [*row, END]] = 10.0
+        logits[1, 77] = logits[3, END] = 12.0  # a stranger, and too early an end
+        logits[5:, 8] = 12.0
+        assert refine(logits, END, partial(codec._likeness, z=z)) == row
+
+
+def test_under_noise_the_nearest_text_wins(codec: Codec) -> None:
+    torch.manual_seed(1)
+    rows = torch.randint(1, 300, (40, 6)).tolist()
+    with torch.inference_mode():
+        z = codec.encode(*codec.pad(rows))
+        noisy = z + torch.randn_like(z) * 0.8
+        plain = codec._greedy(codec.states(noisy))
+        found = codec.decode(noisy)
+    right = [sum(a == b for a, b in zip(rows, tokens, strict=True)) for tokens in (plain, found)]
+    assert right[0] < right[1]
