@@ -9,7 +9,7 @@ of 16 to 64 facts, asked by paraphrase (training/episodes.py).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -141,14 +141,24 @@ class Loss:
         return self(z, ids[wanted], lengths[wanted])
 
 
+Decode = Callable[[Tensor], list[list[int]]]
+
+
 @torch.no_grad()
-def exactness(codec: Codec, rows: list[list[int]], sigma: float, share: float = 0.0) -> float:
-    """Share of texts (token rows) that come back whole after noise and mixture. N = len(rows)."""
+def exactness(
+    codec: Codec, rows: list[list[int]], sigma: float, share: float = 0.0,
+    decode: Decode | None = None,
+) -> float:  # fmt: skip
+    """Share of texts (token rows) that come back whole after noise and mixture. N = len(rows).
+
+    `decode`: `codec.greedy` unless another is given.
+    """
     generator = torch.Generator().manual_seed(7)
     z = torch.cat([codec.encode(*codec.pad(rows[i : i + 128])) for i in range(0, len(rows), 128)])
     z = F.layer_norm((1 - share) * z + share * z.roll(1, 0), z.shape[-1:])
     z = z + sigma * noise(z, generator)
-    back = [row for i in range(0, len(rows), 64) for row in codec.decode(z[i : i + 64])]
+    decode = decode or codec.greedy
+    back = [row for i in range(0, len(rows), 64) for row in decode(z[i : i + 64])]
     return sum(a == b for a, b in zip(rows, back, strict=True)) / len(rows)
 
 

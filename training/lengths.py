@@ -1,8 +1,8 @@
 """How long a fact one latent holds: exact reconstruction by length, noise and mixture.
 
-The checkpoint's codec, and codecs of T = 32, 48 and 64 tokens trained from the start for the same
-steps over the same data. Held out: 300 facts of CounterFact, 200 of zsRE, and the first L tokens
-of 200 paragraphs of running text that no stage sees.
+The checkpoint's codec, with and without refinement (service/model/refine.py), and codecs of T = 32,
+48 and 64 tokens trained from the start for the same steps over the same data, without. Held out:
+300 facts of CounterFact, 200 of zsRE, the first L tokens of 200 paragraphs that no stage sees.
 
     python -m training.lengths DATA OUT.json [STEPS]
 """
@@ -22,7 +22,7 @@ from service.model.codec import Codec
 from service.model.larimar import LarimarModel
 from training import held_out, stages
 from training.assemble import begin
-from training.codec import exactness
+from training.codec import Decode, exactness
 from training.data import unseen_text
 from training.stages import Setup
 
@@ -42,15 +42,17 @@ def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[i
     return {name: rows for name, rows in found.items() if rows}
 
 
-def table(codec: Codec, data: Path, tokenizer: Tokenizer) -> dict[str, dict[str, float]]:
-    """Text → its exact shares by noise, those of an 80/20 mixture, N, and seconds a text."""
+def table(
+    codec: Codec, data: Path, tokenizer: Tokenizer, decode: Decode | None = None
+) -> dict[str, dict[str, float]]:
+    """Text → its exact shares by noise, those of an 80/20 mixture, N, and milliseconds a text."""
     found = {}
     for name, rows in texts(data, tokenizer, codec.config.max_tokens - 1).items():
         started = time.monotonic()
-        shares = {f"@{sigma}": exactness(codec, rows, sigma) for sigma in SIGMAS}
-        seconds = (time.monotonic() - started) / len(SIGMAS) / len(rows)
-        shares["@80/20"] = exactness(codec, rows, 0.0, 0.2)
-        found[name] = {**shares, "n": len(rows), "s": seconds}
+        shares = {f"@{sigma}": exactness(codec, rows, sigma, 0.0, decode) for sigma in SIGMAS}
+        spent = 1000 * (time.monotonic() - started) / len(SIGMAS) / len(rows)
+        shares["@80/20"] = exactness(codec, rows, 0.0, 0.2, decode)
+        found[name] = {**shares, "n": len(rows), "ms": round(spent)}
     return found
 
 
@@ -67,7 +69,9 @@ def trained(setup: Setup, steps: int) -> Codec:
 def main(data: Path, file: Path, steps: int) -> None:
     model = LarimarModel.load(DEFAULT)
     tokenizer = model.decoder.tokenizer.backend_tokenizer
-    found = {"checkpoint": table(model.codec, data, tokenizer)}
+    codec = model.codec
+    found = {"refined": table(codec, data, tokenizer, codec.decode),
+             "position by position": table(codec, data, tokenizer)}  # fmt: skip
     for tokens in TOKENS if steps else ():
         setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens)
         found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)

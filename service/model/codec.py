@@ -120,7 +120,7 @@ class Codec(nn.Module):
         """
         z = F.layer_norm(z, z.shape[-1:])
         states = self.states(z)  # (B, T, d)
-        rows = self._greedy(states)
+        rows = self._best(states)
         for i, cosine in enumerate(self._likeness(rows, z)):
             if cosine < CERTAIN:
                 near = states[i, : len(rows[i]) + BLOCK]  # a text may also be a little longer
@@ -133,7 +133,11 @@ class Codec(nn.Module):
         own = self.encode(*self.pad(rows))
         return cast(list[float], F.cosine_similarity(own, z, dim=-1).tolist())
 
-    def _greedy(self, states: Tensor) -> list[list[int]]:
+    def greedy(self, z: Tensor) -> list[list[int]]:
+        """`decode` without the refinement: every position by itself."""
+        return self._best(self.states(z))
+
+    def _best(self, states: Tensor) -> list[list[int]]:
         """The best token of every position, up to the end token.
 
         The product with the whole table is what costs: rows that have ended take no part in the

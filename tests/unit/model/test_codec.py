@@ -65,7 +65,7 @@ def test_under_noise_the_nearest_text_wins(codec: Codec) -> None:
     with torch.inference_mode():
         z = codec.encode(*codec.pad(rows))
         noisy = z + torch.randn_like(z) * 0.8
-        plain = codec._greedy(codec.states(noisy))
+        plain = codec.greedy(noisy)
         found = codec.decode(noisy)
     right = [sum(a == b for a, b in zip(rows, tokens, strict=True)) for tokens in (plain, found)]
     assert right[0] < right[1]

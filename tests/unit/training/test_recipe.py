@@ -126,7 +126,7 @@ def test_a_codec_is_measured_by_length_noise_and_mixture(trained: Path) -> None:
     limit = model.codec.config.max_tokens
     assert {f"text of {n}" for n in lengths.LENGTHS if n < limit} < found.keys()
     assert found["counterfact"]["@0.0"] >= found["counterfact"]["@1.0"]
-    assert found["counterfact"].keys() == {"@0.0", "@0.2", "@0.4", "@1.0", "@80/20", "n", "s"}
+    assert found["counterfact"].keys() == {"@0.0", "@0.2", "@0.4", "@1.0", "@80/20", "n", "ms"}
 
 
 def test_a_pointer_head_gives_a_distribution_that_holds_the_memorys_tokens() -> None:
