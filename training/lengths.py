@@ -2,7 +2,7 @@
 
 The checkpoint's codec, with and without refinement (service/model/refine.py), and codecs of T = 32,
 48 and 64 tokens trained from the start for the same steps over the same data, without. Held out:
-300 facts of CounterFact, 200 of zsRE, the first L tokens of 200 paragraphs that no stage sees.
+300 facts of CounterFact, 200 of zsRE, the first L tokens of 100 paragraphs that no stage sees.
 
     python -m training.lengths DATA OUT.json [STEPS]
 """
@@ -38,7 +38,7 @@ def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[i
     lines = unseen_text(data)
     rows = [tokenizer.encode(line, add_special_tokens=False).ids for line in lines]
     for length in (n for n in LENGTHS if n <= limit):
-        found[f"text of {length}"] = [row[:length] for row in rows if len(row) >= length][:200]
+        found[f"text of {length}"] = [row[:length] for row in rows if len(row) >= length][:100]
     return {name: rows for name, rows in found.items() if rows}
 
 
