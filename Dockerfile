@@ -37,6 +37,7 @@ COPY . .
 # hadolint ignore=DL3013
 RUN pip install ".[otel]" \
  && python -P -m memory_store.scan \
+ && python -P -m memory_store.update \
  && python -P -m service.engine.native.library
 
 FROM build AS weights

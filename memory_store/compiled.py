@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -59,6 +60,14 @@ class Compiled:
             return ctypes.CDLL(str(self.build()))
         except OSError as error:
             raise NativeError(str(error)) from error
+
+    def optional(self, doing: str, log: logging.Logger) -> ctypes.CDLL | None:
+        """The library, built if need be; None, and one line in the log, where it cannot be had."""
+        try:
+            return self.load()
+        except NativeError as error:
+            log.warning("%s without the native library: %s", doing, error)
+            return None
 
     def build(self) -> Path:
         """Compiles unless it was done. Raises NativeError."""

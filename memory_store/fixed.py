@@ -30,6 +30,7 @@ from torch import Tensor
 from memory_store.errors import CheckpointMismatch, PageCorrupt
 from memory_store.pages import K, Rows
 from memory_store.store import MemorySpec, ReadParams
+from memory_store.update import update_many
 
 Float64 = NDArray[np.float64]
 MAGIC: Final = b"LRMRFIXD"
@@ -73,10 +74,10 @@ class FixedState:
 
     @cached_property
     def solved(self) -> tuple[Tensor, Tensor]:
-        """Λ⁻¹ (K, K) and M = Λ⁻¹B (K, C)."""
+        """Λ⁻¹ (K, K) and M = Λ⁻¹B (K, C), row by row in memory, as updates want them."""
         factor = torch.linalg.cholesky(torch.from_numpy(self.gram))
-        inverse = torch.cholesky_inverse(factor)
-        return inverse, torch.cholesky_solve(torch.from_numpy(self.cross), factor)
+        inverse = torch.cholesky_inverse(factor).contiguous()
+        return inverse, torch.cholesky_solve(torch.from_numpy(self.cross), factor).contiguous()
 
     def change(self, gone: Rows, new: Rows) -> FixedState:
         """Forget the rows `gone`, write the rows `new`: one update."""
@@ -127,23 +128,6 @@ def unit64(rows: Rows) -> Float64:
     keys = rows["key"].astype(np.float64)
     unit: Float64 = keys / np.sqrt(np.square(keys).sum(axis=1, keepdims=True))
     return unit
-
-
-def update_many(
-    inverse: Tensor, memory: Tensor, w: Tensor, z: Tensor, alpha: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Updates of T tenants at once, by Woodbury's identity.
-
-    inverse = Λ⁻¹ (T, K, K), memory = M (T, K, C), w (T, n, K), z (T, n, C), alpha (T, n) of ±1,
-    0 where padded; float64, on any device. Λ⁻¹ and M are overwritten and returned: for many
-    tenants, fresh memory for the results would cost several times the arithmetic.
-    """
-    projected = inverse @ w.mT  # (T, K, n)
-    eye = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
-    small = eye + alpha[:, :, None] * (w @ projected)  # (T, n, n): I + αWΛ⁻¹Wᵀ
-    gain = torch.linalg.solve(small.mT, projected.mT).mT * alpha[:, None, :]  # (T, K, n): αΛ'⁻¹Wᵀ
-    residual = torch.baddbmm(z, w, memory, alpha=-1)  # (T, n, C): Z - WM
-    return inverse.baddbmm_(gain, projected.mT, alpha=-1), memory.baddbmm_(gain, residual)
 
 
 def parse(data: bytes, spec: MemorySpec, epoch: str) -> FixedState:

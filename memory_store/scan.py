@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from memory_store.compiled import Compiled, NativeError, report
+from memory_store.compiled import Compiled, report
 from memory_store.store import Float32
 
 Float64 = NDArray[np.float64]
@@ -166,13 +166,10 @@ def _at(array: NDArray[Any]) -> ctypes.c_void_p:
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The library, built if need be; None, and one line in the log, where it cannot be had."""
-    try:
-        native = LIBRARY.load()
-    except NativeError as error:
-        log.warning("searching without the native library: %s", error)
-        return None
-    native.scan.restype = ctypes.c_int64
-    native.scan.argtypes = [ctypes.c_void_p] * 3
+    native = LIBRARY.optional("searching", log)
+    if native is not None:
+        native.scan.restype = ctypes.c_int64
+        native.scan.argtypes = [ctypes.c_void_p] * 3
     return native
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
-from memory_store import fixed
+from memory_store import fixed, update
 from memory_store.errors import CheckpointMismatch, PageCorrupt
-from memory_store.fixed import FixedState, update_many
+from memory_store.fixed import FixedState
 from memory_store.pages import K, Rows
 from memory_store.store import MemorySpec, ReadParams
 from memory_store.view import build_view
@@ -61,6 +60,12 @@ def test_updates_are_least_squares_over_all_rows(state: Callable[[], FixedState]
     assert after.solved[1].numpy() == pytest.approx(memory, rel=1e-9, abs=1e-9)
 
 
+def test_a_solution_is_carried_by_the_compiled_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = carried()
+    monkeypatch.setattr(update, "update_in_torch", None)
+    assert "solved" in state.change(NONE, ROWS[:8]).change(NONE, ROWS[8:10]).__dict__
+
+
 @pytest.mark.parametrize("state", [empty, carried])
 def test_forgetting_half_is_never_having_seen_it(state: Callable[[], FixedState]) -> None:
     worn = state().change(NONE, ROWS[:400])
@@ -69,25 +74,6 @@ def test_forgetting_half_is_never_having_seen_it(state: Callable[[], FixedState]
     fresh = empty().change(NONE, ROWS[200:400])
     for mine, theirs in zip(worn.read(ROWS[:400]), fresh.read(ROWS[:400]), strict=True):
         assert np.abs(mine - theirs).max() <= 1e-9 * np.abs(theirs).max()
-
-
-def test_many_tenants_at_once_are_each_alone() -> None:
-    """Padded rows (α = 0) change nothing."""
-    rng = np.random.default_rng(0)
-    t, n, k, c = 3, 4, 32, 5
-    w, z = rng.normal(size=(t, n, k)), rng.normal(size=(t, n, c))
-    before = rng.normal(size=(t, 50, k))
-    gram = np.eye(k) + before.transpose(0, 2, 1) @ before
-    cross = before.transpose(0, 2, 1) @ rng.normal(size=(t, 50, c))
-    alpha = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [-1, 0, 1, 0]], np.float64)
-    w[2, 0] = before[2, 0]  # what is forgotten was there
-    inverse, memory = np.linalg.inv(gram), np.linalg.solve(gram, cross)
-    got = update_many(*(torch.from_numpy(x) for x in (inverse, memory, w, z, alpha)))
-    for i in range(t):
-        after = gram[i] + (w[i].T * alpha[i]) @ w[i]
-        expected = np.linalg.solve(after, cross[i] + (w[i].T * alpha[i]) @ z[i])
-        assert got[0][i].numpy() == pytest.approx(np.linalg.inv(after), abs=1e-10)
-        assert got[1][i].numpy() == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_solution_is_not_carried_for_ever() -> None:
