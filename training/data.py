@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,11 +132,7 @@ class Relations:
     @cached_property
     def _kin(self) -> dict[str, list[str]]:
         """Object → relations that it answers."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for relation, objects in self.objects.items():
-            for obj in objects:
-                found[obj].add(relation)
-        return {obj: sorted(relations) for obj, relations in found.items()}
+        return _turned(self.objects)
 
     def rival(self, target: str, rng: random.Random) -> str | None:
         """Another answer to a question that `target` answers; None if no relation has it."""
@@ -147,11 +143,7 @@ class Relations:
     @cached_property
     def relations_of(self) -> dict[str, list[str]]:
         """Subject → relations that it is known with, for asks about another relation."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for relation, subjects in self.subjects.items():
-            for subject in subjects:
-                found[subject].add(relation)
-        return {subject: sorted(relations) for subject, relations in found.items()}
+        return _turned(self.subjects)
 
     @cached_property
     def _template_list(self) -> dict[str, list[str]]:
@@ -237,6 +229,15 @@ def unseen_text(data: Path) -> list[str]:
     """Lines of the last tenth of WikiText-2."""
     lines = _wikitext(data)
     return lines[len(lines) * 9 // 10 :]
+
+
+def _turned(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Relation → names, as name → its relations."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for relation, those in names.items():
+        for name in those:
+            found[name].add(relation)
+    return {name: sorted(relations) for name, relations in found.items()}
 
 
 def _wikitext(data: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from evaluation.cases import TUNED
 from training import synthetic
 from training.data import join, load_json, sentences, zsre
 
@@ -58,9 +59,10 @@ def asks(data: Path) -> dict[str, list[tuple[str, str, str]]]:
 def soup(data: Path) -> dict[str, list[tuple[str, str, str]]]:
     """(fact text, prompt, target) of which evaluation takes none: the cases that the gate's
     threshold is chosen on (tune.py), and 200 generated facts."""
-    cases = load_json(data / "counterfact" / "full_dev.json")[-150:]
+    cases = load_json(data / "counterfact" / "full_dev.json")[-TUNED:]
     facts = [(f"{_cue(c)} {_target(c)}", c) for c in cases]
-    made = map(synthetic.ask, [random.Random(-1)] * 200)
+    rng = random.Random(-1)
+    made = [synthetic.ask(rng) for _ in range(200)]
     return {
         "tuning_cue": [(fact, _cue(c), _target(c)) for fact, c in facts],
         "tuning_paraphrase": [(fact, prompt, _target(c))
