@@ -3,10 +3,10 @@
 `python -m benchmarks.generation [--peer PYTHON] [PART ...]` prints and writes
 benchmarks/results/generation_<part>.json; parts are speed, conditioned, first_token, overhead and
 writes.
-The yardstick is transformers' own `generate()` in float32, in this process, on the prompts and
-lengths of the service's clients; the service is a process of its own with an embedded Valkey. No
-token ends a row on either side (endless_service.py). `--peer` names a Python that has
-llama-cpp-python (scripts/peer installs one).
+The yardstick is transformers' own `generate()` in this process, on the service's device and in its
+type (float32 on a CPU, bfloat16 on a GPU), on the prompts and lengths of the service's clients; the
+service is a process of its own with an embedded Valkey. No token ends a row on either side
+(endless_service.py). `--peer` names a Python that has llama-cpp-python (scripts/peer installs one).
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ def generated(model: LarimarModel, prompts: list[str]) -> None:
     tokenizer = model.decoder.tokenizer
     tokenizer.padding_side = "left"
     batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+    batch = batch.to(model.decoder.device)
     with torch.inference_mode():
         model.decoder.model.generate(
             batch["input_ids"], attention_mask=batch["attention_mask"], do_sample=False,
             max_new_tokens=TOKENS, min_new_tokens=TOKENS, pad_token_id=model.decoder.end,
-        )  # fmt: skip
+        ).cpu()  # fmt: skip
 
 
 async def ask(client: Client, n: int, memory: str = "auto", tokens: int = TOKENS) -> dict[str, Any]:
@@ -262,7 +263,7 @@ PARTS = {part.__name__: part for part in (speed, conditioned, first_token, overh
 
 async def measure(parts: list[str], python: str | None) -> None:
     """Each part into a file of its own; the peer's figures stand beside ours of the same run."""
-    model = LarimarModel.load(device="cpu")
+    model = LarimarModel.load()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, key):
         headers = {"Authorization": f"Bearer {key}"}
         async with Client(base_url=url, headers=headers, timeout=300) as client:
@@ -271,7 +272,7 @@ async def measure(parts: list[str], python: str | None) -> None:
                 results = {"threads": torch.get_num_threads()} | await PARTS[name](model, client)
                 if name == "speed" and python:
                     results["llama.cpp"] = peer(model, python)
-                write_results(f"generation_{name}", rounded(results))
+                write_results(f"generation_{name}", rounded(results), model.decoder.device.type)
 
 
 async def remember(client: Client) -> None:

@@ -1,8 +1,8 @@
 """What the memory costs, as ratios taken in one run.
 
 `python -m benchmarks.memory_speed [update] [read] [bytes] [load]` prints and writes
-benchmarks/results/memory_speed_<name>.json. Times are the best of several; LOG.md tells what was
-learned from them.
+benchmarks/results/memory_speed_<name>.json; updates are measured on a GPU as well where there is
+one. Times are the best of several; LOG.md tells what was learned from them.
 """
 
 from __future__ import annotations
@@ -39,19 +39,21 @@ def best(*rivals: Callable[[], object], repeat: int = 5) -> list[float]:
         for work, taken in zip(rivals, times, strict=True):
             start = time.perf_counter()
             work()
+            if torch.cuda.is_available():  # whose work is only queued
+                torch.cuda.synchronize()
             taken.append(time.perf_counter() - start)
     return [1000 * min(taken[1:]) for taken in times]  # the first warms up
 
 
-def update() -> dict[str, Any]:
+def update(device: str = "cpu") -> dict[str, Any]:
     """`fixed`, 8 facts a tenant, K = 512, C = 1,024: all tenants at once, against the same maths in
     PyTorch for one tenant after the other (`loop`), the call itself for one tenant after the other
     (`each`), and solving Λ⁻¹B anew."""
-    updates = [update_of(tenants) for tenants in (1, 2, 4, 8, 16, 64)]
-    return {"compiled": library() is not None, "updates": updates}
+    updates = [update_of(tenants, device) for tenants in (1, 2, 4, 8, 16, 64)]
+    return {"compiled": device == "cpu" and library() is not None, "updates": updates}
 
 
-def update_of(tenants: int) -> dict[str, Any]:
+def update_of(tenants: int, device: str) -> dict[str, Any]:
     g = torch.Generator().manual_seed(0)
     w = torch.randn(tenants, 8, K, generator=g, dtype=torch.float64) / K**0.5
     z = torch.randn(tenants, 8, SPEC.latent_dim, generator=g, dtype=torch.float64)
@@ -59,6 +61,7 @@ def update_of(tenants: int) -> dict[str, Any]:
     before = torch.randn(K, K, generator=g, dtype=torch.float64)
     gram = torch.eye(K, dtype=torch.float64) + before.T @ before / K
     cross = torch.randn(K, SPEC.latent_dim, generator=g, dtype=torch.float64)
+    w, z, alpha, gram, cross = (x.to(device) for x in (w, z, alpha, gram, cross))
     inverse, memory = torch.linalg.inv(gram), torch.linalg.solve(gram, cross)
     batch = (inverse.repeat(tenants, 1, 1), memory.repeat(tenants, 1, 1), w, z, alpha)
 
@@ -198,6 +201,8 @@ def main() -> None:
     load = {"threads": torch.get_num_threads()}
     if "update" in wanted:
         write_results("memory_speed_update", load | update())
+        if torch.cuda.is_available():
+            write_results("memory_speed_update", load | update("cuda"), "cuda")
     if "read" in wanted:
         reads = read()
         write_results("memory_speed_read", load | reads)

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parent.parent
 
 
-def write_results(name: str, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Print, and keep as benchmarks/results/<name>.json; the lines that were added."""
+def write_results(name: str, results: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
+    """Print, and keep as benchmarks/results/<name>.json, on a GPU <name>_cuda.json; the lines that
+    were added."""
     revision = subprocess.run(
         ["git", "describe", "--always", "--dirty"],  # noqa: S607
         capture_output=True, text=True, check=True, cwd=ROOT,
@@ -27,6 +30,8 @@ def write_results(name: str, results: Mapping[str, Any]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load average": round(os.getloadavg()[0], 1),
     }
+    if device != "cpu":
+        name, stamp = f"{name}_cuda", stamp | {"device": torch.cuda.get_device_name(device)}
     text = json.dumps(stamp | dict(results), indent=2, ensure_ascii=False)
     print(text)
     path = ROOT / "benchmarks" / "results" / f"{name}.json"

@@ -88,7 +88,7 @@ class Answering:
         split = (torch.split(one, sizes) for one in (states, logits))
         parts = zip(rows, hidden, *split, strict=True)
         for row, whole, state, scores in parts:
-            ids = torch.tensor([*row.memory, decoder.end])
+            ids = torch.tensor([*row.memory, decoder.end], device=whole.device)
             found.append(self.pointer(state, whole[1 : 1 + len(ids)], ids, scores))
         return torch.cat(found)
 
@@ -98,12 +98,13 @@ class Answering:
 
 
 def measure(setup: Setup, variant: Variant, steps: int, out: Path) -> dict[str, float | str]:
-    decoder, answering = setup.base, Answering(variant, Pointer(setup.base.embedding.shape[1]))
+    decoder, pointer = setup.base, Pointer(setup.base.embedding.shape[1])
+    answering = Answering(variant, pointer.to(setup.hardware.device))
     for module in decoder.adapters.values():
         nn.init.kaiming_uniform_(module.lora_A.weight, 5**0.5)
         nn.init.zeros_(module.lora_B.weight)
     parameters = lora.parameters(decoder.adapters) if variant.lora else []
-    parameters += list(answering.pointer.parameters()) if variant.pointer else []
+    parameters += list(pointer.parameters()) if variant.pointer else []
     source = adapter.Rows(setup.data, decoder, setup.tokens, setup.seed)
     batches = source.batches(16)
 
@@ -111,7 +112,7 @@ def measure(setup: Setup, variant: Variant, steps: int, out: Path) -> dict[str, 
         rows = next(batches)
         return adapter.loss_of(decoder, rows, answering(decoder, rows))
 
-    run = Run(out / variant.name, [Group(parameters, RATE)], steps, Hardware())
+    run = Run(out / variant.name, [Group(parameters, RATE)], steps, setup.hardware)
     started = time.monotonic()
     for _ in run:
         run.descend(loss)
@@ -143,7 +144,7 @@ def main(data: Path, file: Path, steps: int) -> None:
     rows = []
     for variant in VARIANTS:
         torch.manual_seed(0)
-        setup = Setup(data, file.parent)
+        setup = Setup(data, file.parent, hardware=Hardware.best())
         rows.append(measure(setup, variant, steps, file.parent / "ablations"))
         rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}
         print(rounded, flush=True)

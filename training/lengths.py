@@ -24,6 +24,7 @@ from training import held_out, stages
 from training.assemble import begin
 from training.codec import Decode, exactness
 from training.data import unseen_text
+from training.loop import Hardware
 from training.stages import Setup
 
 TOKENS = (32, 48, 64)
@@ -73,7 +74,7 @@ def main(data: Path, file: Path, steps: int) -> None:
     found = {"refined": table(codec, data, tokenizer, codec.decode),
              "position by position": table(codec, data, tokenizer)}  # fmt: skip
     for tokens in TOKENS if steps else ():
-        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens)
+        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=Hardware.best())
         found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
     file.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -23,9 +23,9 @@ log = structlog.get_logger()
 Run = Callable[[], Tensor]
 
 
-def capture(run: Run) -> Run:
+def capture(run: Run, device: torch.device) -> Run:
     """`run` as a CUDA graph, or as it is where it cannot be captured. Its inputs stay in place."""
-    if not torch.cuda.is_available():
+    if device.type != "cuda":
         return run
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -103,7 +103,9 @@ class StaticForward(TransformerForward):
             target[: len(lines)].copy_(source)
         self._at[len(lines) : rows] = 0
         if (rows, span) not in self._passes:
-            self._passes[rows, span] = capture(lambda: self._decode(rows, span))
+            self._passes[rows, span] = capture(
+                lambda: self._decode(rows, span), self.decoder.device
+            )
         hidden = self._passes[rows, span]()
         return hidden[[line for line, part in enumerate(lines) if part]]
 
