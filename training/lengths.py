@@ -29,6 +29,7 @@ from training.stages import Setup
 
 TOKENS = (32, 48, 64)
 LENGTHS = (8, 16, 24, 31, 47, 63)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SIGMAS = (0.0, 0.2, 0.4, 1.0)
 
 
@@ -74,7 +75,7 @@ def main(data: Path, file: Path, steps: int) -> None:
     found = {"refined": table(codec, data, tokenizer, codec.decode),
              "position by position": table(codec, data, tokenizer)}  # fmt: skip
     for tokens in TOKENS if steps else ():
-        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=Hardware.best())
+        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=Hardware(DEVICE))
         found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
     file.write_text(json.dumps(found, indent=1) + "\n")
 
