@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from evaluation import report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+TRAINING = ROOT / "training" / "results"  # of training/ablations.py and training/lengths.py
 README, QUALITY = ROOT / "README.md", ROOT / "docs" / "quality.md"
 
 
@@ -17,8 +20,21 @@ def tables() -> dict[Path, dict[str, str]]:
     full = "\n\n".join(f"{report.table(body)}\n\n{report.made(body)}" for body in suites)
     return {
         README: {"results": report.headline(suites)},
-        QUALITY: {"results": full, "editors": report.comparison(editors)},
-    }
+        QUALITY: {"results": full, "editors": report.comparison(editors),
+                  "conditioning": report.grid(_training("ablations")["rows"]),
+                  "codec": report.grid(_lengths(_training("lengths")))},
+    }  # fmt: skip
+
+
+def _training(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((TRAINING / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def _lengths(codecs: dict[str, dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """A row for each codec and kind of text."""
+    return [{"codec": codec, "text": text, **row}
+            for codec, texts in codecs.items() for text, row in texts.items()]  # fmt: skip
 
 
 def refreshed(page: str, sections: dict[str, str]) -> str:

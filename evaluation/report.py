@@ -88,6 +88,13 @@ def comparison(bodies: Sequence[Body]) -> str:
     return "\n".join([head, "|---" * (len(COMPARED) + 4) + "|", *(f"{row} |" for row in rows)])
 
 
+def grid(rows: Sequence[Body]) -> str:
+    """A table of rows that have the same columns."""
+    cells = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _cells(share: Body | Share) -> str:
     s = share if isinstance(share, Share) else Share(**share)
     return f"{s.value:.3f} | {s.low:.3f}-{s.high:.3f} | {s.n}"

@@ -36,7 +36,7 @@ class ReadParams:
     beta: float = 10.0  # kernel κ(x, y) = exp(β(x·y - 1))
     ridge: float = 1e-3  # λ
     candidates: int = 64  # m, rows of the level-1 solve
-    floor: float = 0.3  # best cosine below this: nothing is read
+    floor: float = 0.4  # best cosine below this: nothing is read
     tie: float = 0.02  # rows answer equally if their distance 1 - cos exceeds the best's by at
     tie_floor: float = 2.5e-4  # most tie · distance + tie_floor: the newest takes all the weight
 

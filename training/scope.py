@@ -4,8 +4,9 @@ Each episode writes facts into a memory under their trained addresses and asks: 
 in other words (label 1 if the row read first is that fact), for the same relation of another
 subject, for another relation of the same subject, with the bare subject, for a near-miss entity,
 for something unrelated, or with a unit that holds no question at all (label 0). Targets are
-anything, so that their meaning cannot be used. Calibration (Platt) is fitted on fresh episodes;
-expected calibration error is reported on others.
+anything, so that their meaning cannot be used; some are what a suppressed cue is stored with. Half
+of the episodes have a document's sentences among the facts. Calibration (Platt) is fitted on fresh
+episodes; expected calibration error is reported on others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from memory_store.store import Fact, MemorySpec
+from memory_store.store import Fact, Float32, MemorySpec
 from memory_store.view import build_view
+from service.engine.protocol import SUPPRESSED
 from service.model import lora
 from service.model.address import AddressEncoder
 from service.model.scope import ScopeGate, features
 from training import synthetic
-from training.data import Relations, fold, join, load_json, pokemqa, running_text, sentences, zsre
+from training.data import (
+    Relations,
+    fold,
+    join,
+    load_json,
+    pokemqa,
+    running_text,
+    sentences,
+    squad,
+    zsre,
+)  # fmt: skip
 from training.loop import Group, Hardware, Run, State
 from training.makers import near
 
@@ -42,6 +55,28 @@ EMPTY = (
     "They are",
 )
 BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
+# What may be asked of anything and is none of the relations; evaluation asks others.
+ATTRIBUTES = (
+    "The age of {} is", "The size of {} is", "How big is {}?", "How old is {}?",
+    "The number of inhabitants of {} is", "How many people live in {}?", "The birthday of {} is",
+    "On what day was {} born?", "{} was released on the day", "The website of {} is",
+    "The phone number of {} is", "The height of {} is", "{} weighs", "{} costs",
+    "The price of {} is", "How much is {}?", "{} is famous for", "{} is married to",
+    "The children of {} are", "The motto of {} is", "The colour of {} is",
+    "{} won an award for", "The abbreviation of {} is", "How many copies of {} were sold?",
+    "The number of visitors of {} is", "The length of {} is", "The weather in {} is",
+    "The best thing about {} is",
+)  # fmt: skip
+YEARS = (  # likest to where something was made, or by whom
+    "{} was established in the year", "{} was formed in the year", "{} was started in the year",
+    "{} was created in the year", "{} was developed in the year", "{} was released in the year",
+    "{} was opened in the year", "{} originated in the year", "{} first appeared in the year",
+    "{} came out in the year", "{} dates from the year", "{} closed in the year",
+    "{} died in the year", "In which year was {} made?", "What year did {} start?",
+    "When was {} created?", "When did {} begin?", "The year in which {} began is",
+)  # fmt: skip
+LONGEST = 140  # characters of a sentence that one latent holds
+SHELF = 800  # sentences of documents in an episode that has them
 SIZES = (4, 16, 48, 64, 128)  # facts of an episode
 BATCH = 64
 TOGETHER = 32
@@ -76,6 +111,10 @@ class Episodes:
     def __init__(self, data: Path, address: AddressEncoder, seed: int) -> None:
         self.rng, self.relations, self.address = random.Random(seed), Relations(data), address
         self.sentences = sentences(running_text(data))
+        asked = {sentence: question for sentence, question, _ in squad(data)}
+        self.shelf = [Row(s, s, s) for s in {**asked, **dict.fromkeys(self.sentences)}
+                      if len(s) <= LONGEST]  # fmt: skip
+        self.questions = {s: question for s, question in asked.items() if len(s) <= LONGEST}
         self.zsre = zsre(data, train=True)
         self.pokemqa = [c for c in pokemqa(data) if c["questions"]]
         held = self.relations.held_out
@@ -96,7 +135,7 @@ class Episodes:
             elif kind < 0.94:
                 case = self.rng.choice(self.zsre)
                 facts.append(Row(case["src"], case["src"], join(case["src"], case["alt"])))
-                queries += [Query(case["rephrase"], case["src"]), Query(case["loc"], "")]
+                queries += [Query(case["rephrase"], case["src"]), self._unrelated()]
             else:
                 case = self.rng.choice(self.pokemqa)
                 facts.append(Row(case["edit"], case["edit"], case["edit"]))
@@ -109,10 +148,14 @@ class Episodes:
 
     def _row(self, about: str, prompt: str, target: str) -> Row:
         """The cue is the prompt, or a fact given as text, in this word order or turned round."""
-        r, text = self.rng, join(prompt, target)
+        r = self.rng
+        if r.random() < 0.15:
+            return Row(about, prompt, join(prompt, SUPPRESSED))
+        text = join(prompt, target)
         if r.random() < 0.75:
             return Row(about, prompt, text)
         text = (synthetic.turned(prompt, target) if r.random() < 0.5 else None) or text
+        text += r.choice(["", "."])
         return Row(about, text, text)
 
     def _target(self, likely: str) -> str:
@@ -141,6 +184,9 @@ class Episodes:
         if other := rel.other_relation(relation, r):
             query = self._dress(rel.template(other, r).format(subject))
             queries.append(Query(query, f"{other} {subject}"))
+        for forms in (ATTRIBUTES, YEARS):
+            if r.random() < 0.4:
+                queries.append(Query(self._dress(r.choice(forms).format(subject)), ""))
         if r.random() < 0.15:
             queries.append(Query(r.choice(BARE).format(subject), ""))
 
@@ -187,17 +233,44 @@ class Episodes:
         kind = self.rng.random()
         if kind > 0.93:
             return self.rng.choice([str.upper, str.lower, str.lower])(query)
-        if kind < 0.12:
+        if kind < 0.2:
             words = self.rng.choice(self.sentences).split()
+            if kind < 0.08:
+                return f"Category:{' '.join(words[: self.rng.randint(1, 5)]).title()} {query}"
             return f"{' '.join(words[-self.rng.randint(3, 20) :])} {query}"
-        if kind < 0.2 and query.endswith("?"):
+        if kind < 0.28 and query.endswith("?"):
             return f"Q: {query}\nA:"
         return query
+
+    def _unrelated(self) -> Query:
+        """A question of common knowledge, which nobody stored."""
+        question = self.rng.choice(self.zsre)["loc"].removeprefix("nq question: ")
+        return Query(question + self.rng.choice(["?", "?", ""]), "")
+
+    @cached_property
+    def _shelf_keys(self) -> Float32:
+        return self.address.encode([row.cue for row in self.shelf]).numpy()
+
+    def _document(self, facts: list[Row], queries: list[Query]) -> Float32:
+        """Sentences, as a document brings them, beside the facts: their addresses. Some are asked
+        for, and so is much that they do not say."""
+        r = self.rng
+        chosen = r.sample(range(len(self.shelf)), min(SHELF, len(self.shelf)))
+        rows = [self.shelf[i] for i in chosen]
+        facts += rows
+        here = [row.about for row in rows if row.about in self.questions]
+        asked = [*here[:16], *r.sample(sorted(self.questions), min(8, len(self.questions)))]
+        queries += [Query(self._dress(self.questions[about]), about) for about in asked]
+        queries += [self._unrelated() for _ in range(40)]
+        queries += [Query(self._dress(r.choice(self.locality)), "") for _ in range(8)]
+        return self._shelf_keys[chosen]
 
     def samples(self, size: int) -> list[Sample]:
         """One episode, written and read; queries that read nothing are left out."""
         facts, queries = self.episode(size)
         keys = self.address.encode([row.cue for row in facts]).numpy()
+        if self.rng.random() < 0.5:
+            keys = np.concatenate([keys, self._document(facts, queries)])
         spec = MemorySpec(keys.shape[1], 2, "")
         rows = [Fact(row.cue, key, np.ones(2, np.float32), id=str(i))
                 for i, (row, key) in enumerate(zip(facts, keys, strict=True))]  # fmt: skip

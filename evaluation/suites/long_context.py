@@ -26,7 +26,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     asks = [(p, c.target) for c in cases for p in c.paraphrases]
     result.matches("paraphrase", [p for p, _ in asks], tenant.ask([p for p, _ in asks]),
                    [t for _, t in asks])  # fmt: skip
-    prompts = [c.neighbours[0] for c in zsre(data, n, seen=True)]
+    prompts = [c.neighbours[0] for c in zsre(data, n)]
     result.equal("unrelated equal base", prompts, *tenant.beside_base(prompts))
     return result
 

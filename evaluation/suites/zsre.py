@@ -24,6 +24,6 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     result.matches("edit", prompts, tenant.ask(prompts), targets)
     prompts = [c.paraphrases[0] for c in cases]
     result.matches("paraphrase", prompts, tenant.ask(prompts), targets)
-    prompts = [p for c in stored for p in c.neighbours]
+    prompts = [p for c in cases for p in c.neighbours]
     result.equal("unrelated questions equal base", prompts, *tenant.beside_base(prompts))
     return result

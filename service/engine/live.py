@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import deque
 from typing import Literal
 
@@ -40,7 +41,10 @@ class Live:
         prompt = decoder.encode(item.prompt, template=not item.raw) or [decoder.begin]
         if reading.in_scope:
             prompt = decoder.conditioned(reading.tokens, prompt)
-        self.row = Row(prompt, reading.in_scope, item.sampling, item.sampling.max_new_tokens)
+        sampling = item.sampling
+        if reading.in_scope and reading.suppressed:  # what is not to be said is not sampled either
+            sampling = dataclasses.replace(sampling, temperature=0.0)
+        self.row = Row(prompt, reading.in_scope, sampling, sampling.max_new_tokens)
         self._tokens = Detokenizer(decoder.decode)
         self._stops = StopStrings(item.sampling.stop)
         self._text: list[str] = []

@@ -14,6 +14,7 @@ from memory_store.store import Float32, MemorySpec, TenantMemory
 
 MemoryMode = Literal["auto", "always", "never"]
 Kind = Literal["encode", "read", "score", "generate"]
+SUPPRESSED = "unknown"  # the target that a suppressed cue is stored with
 
 
 class EngineError(Exception):

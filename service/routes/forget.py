@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from memory_store.errors import FactNotFound, StoreError
 from memory_store.store import Change, ChangeRequest, Fact, Record
-from service.engine.protocol import EngineError, FactText, FactTooLong
+from service.engine.protocol import SUPPRESSED, EngineError, FactText, FactTooLong
 from service.errors import FactRefused
 from service.resources import Service
 from service.routes.common import (
@@ -22,7 +22,6 @@ from service.routes.common import (
 from service.schemas import ForgetReply, ForgetRequest, ForgetResult, ReceiptOut
 
 router = protected("memory", "/v1/tenants/{tenant}")
-SUPPRESSED = "unknown"  # what a suppressed cue is stored with
 BATCH = 64  # records fetched, and cues read, at a time
 
 

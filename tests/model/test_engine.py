@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from memory_store.kernel import read_many
-from memory_store.store import Float32, Readout
-from memory_store.view import View
+from memory_store.store import Fact, Float32, Readout
+from memory_store.view import View, build_view
 from service.engine.batcher import Larimar
 from service.engine.forward import Part
 from service.engine.protocol import (
+    SUPPRESSED,
     EngineStopped,
     FactText,
     FactTooLong,
@@ -120,6 +121,20 @@ async def test_tenants_that_ask_together_share_one_search(
     texts = [found[0].text for found in await asyncio.gather(*reads)]
     assert ["Lyon" in texts[0], "Nice" in texts[1]] == [True, True]
     assert [end.text.strip() for end in await rows] == ["Metz"] * 2
+
+
+async def test_a_suppressed_answer_is_the_same_at_any_temperature(
+    engine: Larimar, model: LarimarModel
+) -> None:
+    address = model.address.encode([PROMPT]).numpy()[0]
+    latent = model.latents([f"{PROMPT} {SUPPRESSED}"]).numpy()[0]
+    fact = Fact(PROMPT, address, latent, id="0", kind="suppression")
+    memory = build_view([fact], model.spec)
+    items = [GenerateItem(PROMPT, memory, mode, Sampling(12, temperature=2.0, seed=seed))
+             for seed in range(6) for mode in ("auto", "never")]  # fmt: skip
+    texts = [end.text for end in await said(engine, *items)]
+    assert {text.strip() for text in texts[::2]} == {SUPPRESSED}
+    assert len(set(texts[1::2])) > 1
 
 
 async def test_a_stop_string_ends_a_row_and_is_not_shown(engine: Larimar) -> None:
