@@ -3,14 +3,13 @@
  *
  * All of a column of WX must be known before the column changes, so that X is passed over twice,
  * and the time is that of fetching X. Here a block of columns is still in a cache when its second
- * pass begins. Blocks of all tenants are alike and are shared out among the threads; where there are
- * more threads than blocks, the blocks are narrower. The loops are plain, and made of `add` alone, which compilers turn into vectors.
+ * pass begins. Blocks of all tenants are alike and are shared out among the threads. The loops are
+ * plain, and made of `add` alone, which compilers turn into vectors.
  */
-#include <omp.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { COLUMNS = 256, NARROW = 64, ROWS = 16, DEEP = 8 }; /* ROWS: see update.py */
+enum { COLUMNS = 256, ROWS = 16, DEEP = 8 }; /* ROWS: see update.py */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
@@ -24,17 +23,9 @@ typedef struct {
   double *x;                    /* (k, width), c apart */
 } block;
 
-static block at(const problem *p, int64_t tenant, int64_t first, int64_t columns) {
+static block at(const problem *p, int64_t tenant, int64_t first) {
   int64_t left = p->c - first;
-  return (block){tenant, first, left < columns ? left : columns, p->x + tenant * p->k * p->c + first};
-}
-
-/* The width of a block: every thread has one. */
-static int64_t width(const problem *p) {
-  int64_t columns = COLUMNS;
-  while (columns > NARROW && p->tenants * ((p->c + columns - 1) / columns) < omp_get_max_threads())
-    columns /= 2;
-  return columns;
+  return (block){tenant, first, left < COLUMNS ? left : COLUMNS, p->x + tenant * p->k * p->c + first};
 }
 
 /* out ← out ± Σ f_i in_i over `count` rows of `width`, which lie `apart`. */
@@ -85,12 +76,11 @@ static void store(const problem *p, block b, const double *r, double *out) {
 
 /* X ← X + G(Z - WX) with gain = G (tenants, k, n); with none, out (tenants, n, c) ← Z - WX. */
 void update(const problem *p, const double *gain, double *out) {
-  int64_t columns = width(p);
 #pragma omp parallel for collapse(2) schedule(static)
   for (int64_t t = 0; t < p->tenants; t++)
-    for (int64_t first = 0; first < p->c; first += columns) {
+    for (int64_t first = 0; first < p->c; first += COLUMNS) {
       double r[ROWS * COLUMNS];
-      block b = at(p, t, first, columns);
+      block b = at(p, t, first);
       residual(p, b, r);
       if (gain)
         correct(p, b, gain, r);

@@ -8,7 +8,7 @@ With rows W to write (α = 1) or forget (α = -1), their latents Z, and the solu
 
 With few rows all of it is passing over Λ⁻¹ and M, which are large. PyTorch passes over M from
 memory twice, since WM must be known before M changes; update.c once. Without a compiler, on a GPU,
-for small matrices, and for more rows, where arithmetic decides, PyTorch does it all.
+for matrices that caches hold, and for more rows, where arithmetic decides, PyTorch does it all.
 `python -m memory_store.update` compiles at install.
 """
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from memory_store.compiled import Compiled, report
 
 ROWS: Final = 16  # most that update.c takes
-FEW: Final = 2**17  # numbers in Λ⁻¹ and M, up to which the calls cost more than they save
+FEW: Final = 2**17  # numbers in Λ⁻¹ and M for each thread, up to which their caches hold them
 LIBRARY: Final = Compiled(Path(__file__).with_name("update.c"), ("-ffp-contract=fast",))
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ def update_many(
     0 where padded; float64, on any device. Λ⁻¹ and M are overwritten and returned: for many
     tenants, fresh memory for the results would cost several times the arithmetic.
     """
-    large = inverse.numel() + memory.numel() > FEW and w.shape[1] <= ROWS
-    native = library() if large and all(map(_plain, (inverse, memory, w, z))) else None
+    large = inverse.numel() + memory.numel() > FEW * torch.get_num_threads()
+    pays = large and w.shape[1] <= ROWS and all(map(_plain, (inverse, memory, w, z)))
+    native = library() if pays else None
     if native is None:
         return update_in_torch(inverse, memory, w, z, alpha)
     nothing, seen = torch.zeros_like(w), torch.empty_like(w)

@@ -59,6 +59,7 @@ class StaticForward(TransformerForward):
         self._at = torch.zeros(rows, 1, dtype=torch.long, device=device)
         self._gate = torch.zeros(rows, 1, 1, dtype=decoder.embedding.dtype, device=device)
         self._passes: dict[tuple[int, int], Run] = {}
+        self._moves = 0  # of the cache, when those were captured
 
     def warm(self) -> None:
         """Captures the passes over short rows; longer ones are captured when they come."""
@@ -94,8 +95,10 @@ class StaticForward(TransformerForward):
         ends = [part.start if part else self._ends[slot]
                 for part, slot in zip(lines, self._lines, strict=True)]  # fmt: skip
         rows, span = bucket(len(lines)), max(bucket(max(ends) + 1), STEP)
-        if self.cache.reserve(span):
-            self._passes.clear()  # they read from where the cache was
+        self.cache.reserve(span)
+        if self.cache.moves != self._moves:  # by this step, or by a prompt's chunk before it
+            self._passes.clear()
+            self._moves = self.cache.moves
         ids = [part.ids[0] if part else self.decoder.end for part in lines]
         gates = [bool(part and part.adapted) for part in lines]
         for target, values in ((self._ids, ids), (self._at, ends), (self._gate, gates)):

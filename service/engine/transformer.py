@@ -36,16 +36,18 @@ class RowCache(Cache):  # type: ignore[misc]
         self.lines: Lines = slice(0, 0)
         self.at = torch.zeros(0, 0, dtype=torch.long)  # (B, T) where this call's tokens go
         self.span = 0
+        self.moves = 0  # times that the tensors moved: whoever knew where they lay does no longer
 
     def aim(self, lines: Lines, at: Tensor, span: int) -> None:
         """The next forward pass writes `lines` at positions `at` and sees `span` positions."""
         self.lines, self.at, self.span = lines, at, span
         self.reserve(span)
 
-    def reserve(self, span: int) -> bool:
-        """Room for `span` positions a line; True if what is there had to move."""
+    def reserve(self, span: int) -> None:
+        """Room for `span` positions a line."""
         if span <= self.length:
-            return False
+            return
+        self.moves += 1
         length = bucket(span)
         for tensors in (self.keys, self.values):
             for i, old in enumerate(tensors):
@@ -54,7 +56,6 @@ class RowCache(Cache):  # type: ignore[misc]
                     grown[:, :, : old.shape[2]] = old
                     tensors[i] = grown
         self.length = length  # last: out of memory on the way, the next attempt goes on from here
-        return True
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int,
                *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:  # fmt: skip

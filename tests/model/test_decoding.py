@@ -56,7 +56,7 @@ def test_greedy_tokens_are_the_same_alone_and_in_a_crowd(model: LarimarModel) ->
 
 def test_greedy_tokens_are_those_of_transformers(model: LarimarModel) -> None:
     one = rows(model, PROMPTS[:1])[0]
-    ids = torch.tensor([one.prompt])
+    ids = torch.tensor([one.prompt], device=model.decoder.device)
     with torch.inference_mode():
         expected = model.decoder.model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False
@@ -65,7 +65,7 @@ def test_greedy_tokens_are_those_of_transformers(model: LarimarModel) -> None:
 
 
 def test_a_gate_of_zero_is_the_base_model_to_the_bit(model: LarimarModel) -> None:
-    ids = torch.tensor([model.decoder.encode("The sky is")] * 2)
+    ids = torch.tensor([model.decoder.encode("The sky is")] * 2, device=model.decoder.device)
     with torch.inference_mode():
         base = model.decoder.hidden(ids)
         with model.decoder.adapted([False, True]):

@@ -262,6 +262,7 @@ async def test_a_call_of_many_facts_lets_one_fact_pass(engine: Larimar) -> None:
 
 async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> None:
     """Between two tokens of a running row the thread does one chunk and one batch at most."""
+    chunks = 1500 // engine._batch.forward.chunk
     stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(200))])
     await anext(stream)
     long = GenerateItem("word " * 1500, None, "never", Sampling(1))
@@ -274,7 +275,7 @@ async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> N
             break
     await work
     await stream.aclose()  # type: ignore[attr-defined]
-    assert tokens >= 10
+    assert tokens >= chunks
 
 
 @pytest.mark.parametrize("stop", [" five, six", "ive, s", "ive"])
@@ -375,7 +376,7 @@ async def test_a_dead_thread_leaves_nobody_waiting(
 
     owner, name = part.split(".")
     monkeypatch.setattr(getattr(engine, owner), name, fail)
-    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
+    facts = [FactText(text=f"Fact number {n} of very many") for n in range(6000)]
     calls = [said(engine, GenerateItem(PROMPT, None, "never")), engine.encode(facts),
              said(engine, *[GenerateItem(PROMPT, None, "never")] * 4)]  # fmt: skip
     ends = await asyncio.gather(*calls, return_exceptions=True)

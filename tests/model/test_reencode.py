@@ -18,9 +18,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from memory_store.embedded import EmbeddedValkey
 from service.engine.batcher import Larimar
-from service.model.checkpoint import DEFAULT, Checkpoint
+from service.model.checkpoint import DEFAULT
 from service.model.larimar import LarimarModel
-from service.model.weights import encoder_path
 from tests.api.calls import Tenant, error, ok
 from tests.api.running import ADMIN_KEY, listening, settings
 
@@ -54,8 +53,7 @@ def test_two_checkpoints_in_a_rolling_upgrade(
     model: LarimarModel, url: str, tmp_path: Path
 ) -> None:
     folder = mirrored(tmp_path / "checkpoint")
-    encoder = encoder_path(model.card["encoder"]["name"])
-    second = LarimarModel(Checkpoint(folder), model.decoder, encoder)
+    second = LarimarModel.load(folder)
     assert second.spec.fingerprint != model.spec.fingerprint
     with (
         listening(settings(url), Larimar(model)) as old,

@@ -16,7 +16,7 @@ from memory_store.compiled import Compiled
 from service.engine.forward import Forward, Part, forward_of
 from service.engine.native.library import STEP, library
 from service.engine.native.model import NativeForward, runs
-from service.engine.static import StaticForward
+from service.engine.static import Run, StaticForward
 from service.engine.transformer import TransformerForward
 from service.model.decoder import Decoder
 from service.model.lora import AdapterConfig
@@ -113,6 +113,31 @@ def test_chunks_crowds_and_slots_used_before_change_nothing(
         assert torch.equal(crowded, alone)
     else:
         assert (crowded - alone).abs().max() < TOLERANCE
+
+
+def test_no_captured_pass_outlives_the_cache_that_it_reads(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt's chunk may move the cache, and a CUDA graph goes on reading where it lay."""
+
+    def captured(run: Run, device: torch.device) -> Run:
+        where = [x.data_ptr() for x in (*forward.cache.keys, *forward.cache.values)]
+
+        def replay() -> Tensor:
+            assert where == [x.data_ptr() for x in (*forward.cache.keys, *forward.cache.values)]
+            return run()
+
+        return replay
+
+    monkeypatch.setattr("service.engine.static.capture", captured)
+    forward = StaticForward(decoder, 4, 1024)
+    short = forward.open(30)
+    forward.extend([Part(short, 0, prompt(9), True)])
+    forward.extend([Part(short, 9, [5], True)])
+    long = forward.open(200)
+    forward.extend([Part(long, 0, prompt(150), True)])
+    forward.close(long)
+    forward.extend([Part(short, 10, [6], True)])
 
 
 def test_the_native_step_takes_what_it_can_compute(decoder: Decoder) -> None:
