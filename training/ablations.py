@@ -27,7 +27,6 @@ from training.adapter import Row, at_answers, hidden_of
 from training.loop import Group, Hardware, Run
 from training.stages import Setup
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 RATE = 1e-3
 WRONG = 96  # rows with a wrong memory
 
@@ -145,7 +144,7 @@ def main(data: Path, file: Path, steps: int) -> None:
     rows = []
     for variant in VARIANTS:
         torch.manual_seed(0)
-        setup = Setup(data, file.parent, hardware=Hardware(DEVICE))
+        setup = Setup(data, file.parent, hardware=Hardware(Hardware.best().device))
         rows.append(measure(setup, variant, steps, file.parent / "ablations"))
         rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}
         print(rounded, flush=True)

@@ -29,7 +29,6 @@ from training.stages import Setup
 
 TOKENS = (32, 48, 64)
 LENGTHS = (8, 16, 24, 31, 47, 63)
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SIGMAS = (0.0, 0.2, 0.4, 1.0)
 
 
@@ -71,11 +70,11 @@ def trained(setup: Setup, steps: int) -> Codec:
 def main(data: Path, file: Path, steps: int) -> None:
     model = LarimarModel.load(DEFAULT)
     tokenizer = model.decoder.tokenizer.backend_tokenizer
-    codec = model.codec
+    codec, hardware = model.codec, Hardware(Hardware.best().device)  # float32 on any device
     found = {"refined": table(codec, data, tokenizer, codec.decode),
              "position by position": table(codec, data, tokenizer)}  # fmt: skip
     for tokens in TOKENS if steps else ():
-        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=Hardware(DEVICE))
+        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=hardware)
         found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
     file.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -39,7 +39,7 @@ from training.data import (
     sentences,
     squad,
     zsre,
-)  # fmt: skip
+)
 from training.loop import Group, Hardware, Run, State
 from training.makers import near
 
@@ -111,10 +111,9 @@ class Episodes:
     def __init__(self, data: Path, address: AddressEncoder, seed: int) -> None:
         self.rng, self.relations, self.address = random.Random(seed), Relations(data), address
         self.sentences = sentences(running_text(data))
-        asked = {sentence: question for sentence, question, _ in squad(data)}
-        self.shelf = [Row(s, s, s) for s in {**asked, **dict.fromkeys(self.sentences)}
-                      if len(s) <= LONGEST]  # fmt: skip
-        self.questions = {s: question for s, question in asked.items() if len(s) <= LONGEST}
+        self.questions = {s: question for s, question, _ in squad(data) if len(s) <= LONGEST}
+        short = (s for s in self.sentences if len(s) <= LONGEST)
+        self.shelf = [Row(s, s, s) for s in dict.fromkeys([*self.questions, *short])]
         self.zsre = zsre(data, train=True)
         self.pokemqa = [c for c in pokemqa(data) if c["questions"]]
         held = self.relations.held_out
