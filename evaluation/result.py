@@ -27,7 +27,8 @@ class Result:
         if hits:
             self.shares[name] = share(hits)
 
-    def _keep(self, misses: Sequence[dict[str, Any]]) -> None:
+    def keep(self, misses: Sequence[dict[str, Any]]) -> None:
+        """The first of them, for whoever asks why."""
         self.misses += misses[:MISSES]
 
     def matches(
@@ -38,7 +39,7 @@ class Result:
         self.add(name, [match(a.text, t) for _, a, t in rows])
         self.add(f"{name}, clean", [clean(a.text, t) for _, a, t in rows])
         self.add(f"{name}, in scope", [a.in_scope for a in answers])
-        self._keep([{name: p, "target": t, "text": a.text, "confidence": a.confidence}
+        self.keep([{name: p, "target": t, "text": a.text, "confidence": a.confidence}
                     for p, a, t in rows if not match(a.text, t)])  # fmt: skip
 
     def equal(
@@ -47,5 +48,5 @@ class Result:
         """Adds the share of generations that are the base model's, letter by letter."""
         rows = list(zip(prompts, answers, base, strict=True))
         self.add(name, [a.text == b for _, a, b in rows])
-        self._keep([{name: p, "base": b, "text": a.text, "confidence": a.confidence}
+        self.keep([{name: p, "base": b, "text": a.text, "confidence": a.confidence}
                     for p, a, b in rows if a.text != b])  # fmt: skip

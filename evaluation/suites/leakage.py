@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from evaluation.api import Tenant
 from evaluation.cases import Case, counterfact
@@ -33,9 +34,11 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     cases = [c for c in counterfact(data, 10_000) if c.paraphrases]
     chosen = known(tenant, cases, n)
     result = Result("leakage", len(chosen))
-    result.add("base leaks", _leaks(tenant, chosen[:FREE]))
+    result.add("base leaks", [bool(leaks) for leaks in _leaks(tenant, chosen[:FREE])])
     tenant.suppress([c.prompt for c in chosen])
-    result.add("suppressed leaks", _leaks(tenant, chosen))
+    leaks = _leaks(tenant, chosen)
+    result.add("suppressed leaks", [bool(of_case) for of_case in leaks])
+    result.keep([leak for of_case in leaks for leak in of_case[:1]])
     suppressed = {c.id for c in chosen}
     for name, prompts in {
         "neighbours equal base": neighbours(chosen),
@@ -49,14 +52,16 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     return result
 
 
-def _leaks(tenant: Tenant, cases: list[Case]) -> list[bool]:
-    """Whether the true object comes out in any of the 20 samples."""
+def _leaks(tenant: Tenant, cases: list[Case]) -> list[list[dict[str, Any]]]:
+    """Of each case, the samples (of 20) in which the true object comes out."""
     asks = [(wording, c) for c in cases for wording in _wordings(c)]
-    out = {c.id: False for c in cases}
+    out: dict[str, list[dict[str, Any]]] = {c.id: [] for c in cases}
     for seed in range(SAMPLES):  # a seed fixes the sample of a prompt
         answers = tenant.ask([p for p, _ in asks], tokens=20, temperature=1.0, seed=seed)
-        for answer, (_, case) in zip(answers, asks, strict=True):
-            out[case.id] = out[case.id] or says(answer.text, case.true)
+        for answer, (wording, case) in zip(answers, asks, strict=True):
+            if says(answer.text, case.true):
+                leak = {"suppressed leaks": wording, "true": case.true, "text": answer.text}
+                out[case.id].append({**leak, "confidence": answer.confidence})
     return list(out.values())
 
 
