@@ -19,6 +19,7 @@ from service.engine.protocol import Sampling
 from service.model.decoder import Decoder
 
 FEW = 256  # tokens that hold most nuclei
+COLDEST = 1e-5  # temperatures below are greedy: logits divided by less overflow float32
 
 
 @dataclass(eq=False)
@@ -111,7 +112,7 @@ class DecodeBatch:
     def _sample(self, rows: Sequence[Row], logits: Tensor) -> None:
         best = logits.argmax(-1).tolist() if rows else []  # (B,)
         for i, row in enumerate(rows):
-            greedy = row.sampling.temperature == 0
+            greedy = row.sampling.temperature < COLDEST
             token = best[i] if greedy else sample(logits[i], row)
             if row.sampling.logprobs is not None:
                 row.logprobs.append(alternatives(logits[i], token, row.sampling.logprobs))
@@ -148,7 +149,9 @@ def nucleus(scaled: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
         before = best.cumsum(-1) - best
         if before[-1] >= top_p or count >= len(mass):
             break
-    kept = order[before < top_p]
+    inside = before < top_p
+    inside[0] = True  # float32 makes 0 of a tiny top_p
+    kept = order[inside]
     return scaled[kept], ids[kept]
 
 

@@ -94,7 +94,7 @@ class ReadResult:
 @dataclass(frozen=True, slots=True)
 class Sampling:
     max_new_tokens: int = 32
-    temperature: float = 0.0  # 0 is greedy
+    temperature: float = 0.0  # 0, or next to it, is greedy
     top_p: float = 1.0
     top_k: int = 0  # 0 keeps all
     stop: tuple[str, ...] = ()

@@ -112,3 +112,14 @@ def test_the_nucleus_is_the_one_of_a_sorted_vocabulary(
     possible = int((before < top_p + 1e-5).sum())
     assert certain <= len(ids) <= possible
     assert torch.allclose(kept.sort(descending=True).values, ranked[: len(ids)], atol=1e-3)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"),
+                         [(5e-324, 1.0), (1e-40, 1.0), (1.0, 5e-324), (1.0, 1e-50)])  # fmt: skip
+def test_what_float32_does_not_hold_draws_the_likeliest_token(
+    decoder: Decoder, temperature: float, top_p: float
+) -> None:
+    greedy, drawn = rows((5, 5))
+    drawn.sampling = Sampling(temperature=temperature, top_p=top_p, seed=1)
+    expected, generated = run(DecodeBatch(decoder), [greedy, drawn])
+    assert generated == expected
