@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from memory_store import kernel
 from memory_store.blocks import PAGES, Block
+from memory_store.errors import StoreUnavailable
 from memory_store.fixed import FixedState
 from memory_store.pages import K, Layout, Rows
 from memory_store.scripts import Client, page_key, translated
@@ -76,7 +77,12 @@ class PagedView:
         if here is self.loop:
             work.close()
             raise RuntimeError("a tenant larger than the cache is read from another thread")
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(SECONDS)
+        fetched = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return fetched.result(SECONDS)
+        except TimeoutError as error:
+            fetched.cancel()
+            raise StoreUnavailable(f"no answer from Redis in {SECONDS:.0f} s") from error
 
     async def _fetch(self, numbers: Sequence[int]) -> list[CachedPage]:
         epoch, pages = self.info.epoch, []

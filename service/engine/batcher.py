@@ -21,6 +21,7 @@ import torch
 from memory_store.kernel import TenantView
 from memory_store.store import MemorySpec, TenantMemory
 from service.engine.decoding import DecodeBatch
+from service.engine.device import check_device
 from service.engine.duty import Duty
 from service.engine.fair import FairQueue
 from service.engine.intake import Intake, Job
@@ -218,12 +219,13 @@ class Larimar:
         return (self._encoding, self._reading, self._scoring)
 
     def _begin(self, job: Job) -> None:
-        """Refuses what is too long, and hands the rest to its first duty."""
+        """Hands it to its first duty; what is too long is refused."""
         begin = {"encode": self._begin_encode, "read": self._begin_read,
                  "score": self._begin_score, "generate": self._begin_generate}  # fmt: skip
         try:
             begin[job.kind](job)
-        except (FactTooLong, PromptTooLong) as refusal:
+        except Exception as refusal:  # or a text that the tokenizer fails at
+            check_device()
             job.fail(refusal)
 
     def _answer(self, job: Job) -> Callable[[list[Any]], None]:
@@ -304,8 +306,8 @@ class Larimar:
                  for item in job.items]  # fmt: skip
 
         def then(readings: list[Reading]) -> None:
-            for i, reading in enumerate(readings):
-                live = Live(job, i, reading, self.model.decoder)
+            rows = [Live(job, i, r, self.model.decoder) for i, r in enumerate(readings)]
+            for live in rows:
                 self._waiting.put(job.tenant, live, live.row.longest)
             job.done.set_result(None)
             self._open.discard(job)  # from here on its rows stand for it

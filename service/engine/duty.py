@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from service.engine.device import check_device
 from service.engine.fair import FairQueue
 from service.engine.intake import Job
 from service.engine.memory_limits import halved
@@ -52,13 +53,32 @@ class Duty(Generic[T, R]):
             then([])
 
     def serve(self) -> None:
-        """One batch, if anything waits. Out of memory fails the call that it happens to."""
+        """One batch, if anything waits. What a call makes fail, out of memory or whatever else,
+        fails that call alone. Raises what a lost device raises."""
         batch = self._batch()
         if not batch:
             return
         for task, _ in batch:
             task.job.begin()
-        done = halved(self._work, [task.items[i] for task, i in batch])
+        failure = self._attempt(batch)
+        if failure is None:
+            return
+        calls: dict[Task[T, R], list[tuple[Task[T, R], int]]] = {}
+        for task, i in batch:
+            calls.setdefault(task, []).append((task, i))
+        for task, part in calls.items():  # one by one: what hangs until it fails is tried once more
+            if len(calls) > 1:
+                failure = self._attempt(part)
+            if failure is not None:
+                task.job.fail(failure)
+
+    def _attempt(self, batch: Sequence[tuple[Task[T, R], int]]) -> Exception | None:
+        """Hands the results on; what was raised, if there are none."""
+        try:
+            done = halved(self._work, [task.items[i] for task, i in batch])
+        except Exception as error:
+            check_device()
+            return error
         for (task, i), result in zip(batch, done, strict=True):
             if isinstance(result, OutOfMemory):
                 task.job.fail(result)
@@ -67,6 +87,7 @@ class Duty(Generic[T, R]):
             task.left -= 1
             if not task.left and not task.job.over:
                 task.then(cast(list[R], task.results))
+        return None
 
     def _batch(self) -> list[tuple[Task[T, R], int]]:
         self._waiting.drop(lambda entry: entry[0].job.over)

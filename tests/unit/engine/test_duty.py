@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from memory_store.errors import StoreUnavailable
 from service.engine.duty import Duty
 from service.engine.intake import Job
 from service.engine.memory_limits import exhausted
@@ -117,3 +118,32 @@ def test_other_errors_are_not_taken_for_missing_memory() -> None:
     assert exhausted(error.value)
     assert not exhausted(RuntimeError("device lost"))
     assert not exhausted(ValueError("can't allocate memory"))
+
+
+def poisoned(items: Sequence[int]) -> list[int]:
+    if 13 in items:
+        raise StoreUnavailable("Redis is away")
+    return [2 * item for item in items]
+
+
+def test_what_one_call_makes_fail_fails_no_other() -> None:
+    duty = Duty(poisoned, BUDGET)
+    calls = [call(duty, tenant, items) for tenant, items in
+             (("a", [5, 6]), ("b", [4, 13]), ("b", [7]), ("c", [13]))]  # fmt: skip
+    duty.serve()
+    assert [calls[0].done.result(), calls[2].done.result()] == [[10, 12], [14]]
+    for culprit in (calls[1], calls[3]):
+        assert isinstance(culprit.done.exception(), StoreUnavailable)
+
+
+def test_a_lost_device_is_nobody_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.cuda.synchronize", lost)
+    duty = Duty(poisoned, BUDGET)
+    job = call(duty, "a", [13])
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        duty.serve()
+    assert not job.done.done()
