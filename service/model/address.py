@@ -39,7 +39,11 @@ def _hashed(word: str) -> tuple[int, bytes]:
 
 
 class Sketch:
-    """Hashed bag of words, (B, SKETCH), unit length; idf from the training texts."""
+    """Hashed bag of words, (B, SKETCH), unit length; idf from the training texts.
+
+    A text without a word, such as an emoji, is one word as a whole: it is told from others like it,
+    of which the sentence encoder may know no character.
+    """
 
     def __init__(self, idf: Tensor) -> None:
         self.idf = idf.numpy().astype(np.float32)  # (BUCKETS,)
@@ -47,7 +51,7 @@ class Sketch:
     def __call__(self, texts: Sequence[str]) -> Tensor:
         out = np.zeros((len(texts), SKETCH), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            for word in words(text):
+            for word in words(text) or [text.strip()]:
                 bucket, spread = _hashed(word)
                 values = np.frombuffer(spread, dtype=">u2")  # (SPREAD,)
                 signs = np.where(values & 1, 1.0, -1.0)

@@ -52,6 +52,19 @@ def test_without_any_stored_text_generations_stay_the_same(model: LarimarModel, 
     assert [text.strip() for text in after] == ["Priya Nakamura"] * 2
 
 
+def test_facts_and_sentences_without_a_word_are_stored(model: LarimarModel, url: str) -> None:
+    marks = ["***", "\N{PARTY POPPER}", "\N{GRINNING FACE}"]
+    with listening(settings(url), Larimar(model)) as one, one.client() as client:
+        tenant = made(client)
+        tenant.write(*({"prompt": mark, "target": "Lyon"} for mark in marks))
+        found = tenant.post("read", {"queries": marks}).json()["results"]
+        assert [r["matches"][0]["text"] for r in found if r["in_scope"]] == [
+            f"{mark} Lyon" for mark in marks
+        ]
+        text = "The parcel left Rotterdam.\n\n***\n\nIt arrived in Oslo."
+        tenant.post("documents", {"text": text}).raise_for_status()
+
+
 def test_scores_of_an_erased_target_are_those_of_the_base(model: LarimarModel, url: str) -> None:
     item = {"items": [{"prompt": FACT["prompt"], "targets": [FACT["target"]]}]}
 
