@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -46,7 +46,7 @@ from service.engine.protocol import (
     Watcher,
     Workload,
 )
-from service.engine.scoring import score
+from service.engine.scoring import score, score_in_steps
 from service.engine.warmup import warm_up
 from service.model.checkpoint import DEFAULT
 from service.model.larimar import LarimarModel, Reading, fact_text
@@ -77,11 +77,11 @@ class Larimar:
 
     def __init__(self, model: LarimarModel, *, rows: int = 32, queue_size: int = 512) -> None:
         self.model = model
-        budget = BUDGET[model.decoder.device.type]
+        budget = self._budget = BUDGET[model.decoder.device.type]
         self._batch = DecodeBatch(model.decoder, slots=rows)
         self._encoding = Duty(self._encode, budget)
         self._reading = Duty(self._read, budget)
-        self._scoring = Duty(self._score, budget)
+        self._scoring = Duty(self._score, budget, self._score_in_steps)
         self._intake = Intake(queue_size)
         self._open: set[Job] = set()  # taken, and neither answered nor made into rows
         self._waiting: FairQueue[Live] = FairQueue()
@@ -297,6 +297,10 @@ class Larimar:
         self._watcher.batched("score", len(pairs))
         items, readings = zip(*pairs, strict=True)
         return score(self.model.decoder, items, readings)
+
+    def _score_in_steps(self, pair: tuple[ScoreItem, Reading]) -> Generator[None, None, Scored]:
+        self._watcher.batched("score", 1)
+        return score_in_steps(self.model.decoder, *pair, self._budget)
 
     def _begin_generate(self, job: Job) -> None:
         """Reads memory for every row of the call, once, and puts the rows in the queue."""

@@ -2,19 +2,20 @@
 
 A batch takes items tenant by tenant (fair.py) until padding them to the longest would exceed the
 budget, so that a call of a thousand facts holds up neither another's single fact nor the rows
-that decode meanwhile. Items of one call wait sorted by length, so that little is padding.
+that decode meanwhile. Items of one call wait sorted by length, so that little is padding. An item
+above the budget is a batch of its own; where its work has steps, each is a turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from service.engine.device import check_device
 from service.engine.fair import FairQueue
 from service.engine.intake import Job
-from service.engine.memory_limits import halved
+from service.engine.memory_limits import exhausted, free, halved
 from service.engine.protocol import OutOfMemory
 
 T = TypeVar("T")
@@ -33,14 +34,21 @@ class Task(Generic[T, R]):
 
 
 class Duty(Generic[T, R]):
-    """`work` is called with items of any calls, at most about `budget` tokens at a time."""
+    """`work` is called with items of any calls, at most about `budget` tokens at a time; `steps`
+    does an item above the budget, and pauses in between."""
 
-    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]], budget: int) -> None:
-        self._work, self._budget = work, budget
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Sequence[R]],
+        budget: int,
+        steps: Callable[[T], Generator[None, None, R]] | None = None,
+    ) -> None:
+        self._work, self._budget, self._steps = work, budget, steps
+        self._under_way: tuple[Task[T, R], int, Generator[None, None, R]] | None = None
         self._waiting: FairQueue[tuple[Task[T, R], int, int]] = FairQueue()  # task, index, tokens
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + (self._under_way is not None)
 
     def add(
         self, job: Job, items: Sequence[T], tokens: Sequence[int], then: Callable[[list[R]], None]
@@ -53,14 +61,22 @@ class Duty(Generic[T, R]):
             then([])
 
     def serve(self) -> None:
-        """One batch, if anything waits. What a call makes fail, out of memory or whatever else,
-        fails that call alone. Raises what a lost device raises."""
-        batch = self._batch()
-        if not batch:
-            return
+        """A step of what is under way, and a batch, if anything waits. What a call makes fail, out
+        of memory or whatever else, fails that call alone. Raises what a lost device raises."""
+        if self._under_way is not None:
+            self._step(*self._under_way)
+        batch, longest = self._batch()
         for task, _ in batch:
             task.job.begin()
-        failure = self._attempt(batch)
+        if self._steps is None or longest <= self._budget:
+            self._work_on(batch)
+        else:
+            ((task, i),) = batch
+            self._under_way = task, i, self._steps(task.items[i])
+            self._step(*self._under_way)
+
+    def _work_on(self, batch: Sequence[tuple[Task[T, R], int]]) -> None:
+        failure = self._attempt(batch) if batch else None
         if failure is None:
             return
         calls: dict[Task[T, R], list[tuple[Task[T, R], int]]] = {}
@@ -80,23 +96,43 @@ class Duty(Generic[T, R]):
             check_device()
             return error
         for (task, i), result in zip(batch, done, strict=True):
-            if isinstance(result, OutOfMemory):
-                task.job.fail(result)
-            else:
-                task.results[i] = result
-            task.left -= 1
-            if not task.left and not task.job.over:
-                task.then(cast(list[R], task.results))
+            self._hand_on(task, i, result)
         return None
 
-    def _batch(self) -> list[tuple[Task[T, R], int]]:
+    def _step(self, task: Task[T, R], i: int, steps: Generator[None, None, R]) -> None:
+        """Goes on with the item that is under way, while somebody waits for it."""
+        try:
+            if not task.job.over:
+                return next(steps)
+        except StopIteration as end:
+            self._hand_on(task, i, end.value)
+        except Exception as error:
+            check_device()
+            task.job.fail(OutOfMemory() if exhausted(error) else error)
+        self._under_way = None
+        return free()
+
+    def _hand_on(self, task: Task[T, R], i: int, result: R | OutOfMemory) -> None:
+        if isinstance(result, OutOfMemory):
+            task.job.fail(result)
+        else:
+            task.results[i] = result
+        task.left -= 1
+        if not task.left and not task.job.over:
+            task.then(cast(list[R], task.results))
+
+    def _batch(self) -> tuple[list[tuple[Task[T, R], int]], int]:
+        """The items, and the longest one's tokens: above the budget, it is alone, and waits for
+        the one that is under way."""
         self._waiting.drop(lambda entry: entry[0].job.over)
         batch: list[tuple[Task[T, R], int]] = []
         longest = 1
         while self._waiting:
-            longest = max(longest, self._waiting.first()[2])
-            if batch and longest * (len(batch) + 1) > self._budget:
+            tokens = max(longest, self._waiting.first()[2])
+            full = tokens * (len(batch) + 1) > self._budget
+            if full and (batch or self._under_way is not None):
                 break
             task, i, _ = self._waiting.pop()
             batch.append((task, i))
-        return batch
+            longest = tokens
+        return batch, longest

@@ -17,7 +17,7 @@ from typing import Any
 
 from service.engine.protocol import EngineStopped, Kind, QueueFull
 
-ITEMS_A_ROW = 16  # facts and queries that weigh as much as one row to decode
+ITEMS_A_ROW = 16  # facts, queries and targets that weigh as much as one row to decode
 LONGEST_WAIT = 60  # seconds that a refused client is told to wait at most
 
 
@@ -38,7 +38,9 @@ class Job:
     def size(self) -> int:
         """Its share of the queue, in rows."""
         n = len(self.items)
-        return n if self.kind in ("generate", "score") else -(-n // ITEMS_A_ROW)
+        if self.kind == "score":
+            return sum(-(-len(item.targets) // ITEMS_A_ROW) for item in self.items)
+        return n if self.kind == "generate" else -(-n // ITEMS_A_ROW)
 
     @property
     def over(self) -> bool:

@@ -278,6 +278,27 @@ async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> N
     assert tokens >= chunks
 
 
+async def test_a_long_item_to_score_stalls_no_stream(
+    model: LarimarModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BUDGET, model.decoder.device.type, 64)
+    engine = Larimar(model)
+    await engine.start()
+    stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(200))])
+    await anext(stream)
+    item = ScoreItem("word " * 640, ("Lyon", "Paris"))
+    work = asyncio.ensure_future(engine.score(None, [item], "never"))
+    tokens = 0
+    async for _ in stream:
+        tokens += 1
+        if work.done():
+            break
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert len((await work)[0].targets) == 2
+    assert tokens >= 640 // 64
+    await engine.close()
+
+
 @pytest.mark.parametrize("stop", [" five, six", "ive, s", "ive"])
 async def test_log_probabilities_do_not_show_a_stop_string(engine: Larimar, stop: str) -> None:
     """A stop string of whole tokens, one that ends in a token, one inside a token."""

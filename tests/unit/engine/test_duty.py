@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 import torch
@@ -147,3 +147,39 @@ def test_a_lost_device_is_nobody_s_failure(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RuntimeError, match="CUDA error"):
         duty.serve()
     assert not job.done.done()
+
+
+def steps(item: int) -> Generator[None, None, int]:
+    for _ in range(3):
+        if item == 666:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield
+    return 2 * item
+
+
+def test_an_item_above_the_budget_is_done_in_steps() -> None:
+    """One such item at a time, and between its steps what does not take long."""
+    work = Work()
+    duty = Duty(work, BUDGET, steps)
+    large, never = call(duty, "a", [500, 3]), call(duty, "c", [666])
+    duty.serve()
+    duty.serve()
+    assert not large.done.done()
+    small, next_one = call(duty, "b", [7]), call(duty, "d", [500])
+    duty.serve()
+    assert small.done.result() == [14]
+    assert not large.done.done()
+    all_of(duty)
+    assert [large.done.result(), next_one.done.result()] == [[1000, 6], [1000]]
+    assert isinstance(never.done.exception(), OutOfMemory)
+    assert work.batches == [[3], [7]]
+
+
+def test_an_item_that_nobody_waits_for_stops_between_its_steps() -> None:
+    duty = Duty(Work(), BUDGET, steps)
+    gone, other = call(duty, "a", [500]), call(duty, "b", [600])
+    duty.serve()
+    gone.given_up = True
+    all_of(duty)
+    assert not gone.done.done()
+    assert other.done.result() == [1200]

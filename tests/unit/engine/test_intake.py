@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from service.engine.intake import ITEMS_A_ROW, LONGEST_WAIT, Intake, Job
-from service.engine.protocol import EngineStopped, QueueFull
+from service.engine.protocol import EngineStopped, QueueFull, ScoreItem
 
 
 def rows(tenant: str, count: int) -> Job:
@@ -45,10 +45,12 @@ def test_an_empty_queue_takes_a_call_of_any_size() -> None:
     assert intake.pending == 1
 
 
-def test_facts_weigh_less_than_rows() -> None:
+def test_facts_and_targets_weigh_less_than_rows() -> None:
     facts = Job("encode", "t", [None] * 1000)
     assert facts.size == -(-1000 // ITEMS_A_ROW)
     assert Job("read", "t", [None]).size == 1
+    items = [ScoreItem("x", ("y",) * n) for n in (1, 16, 64)]
+    assert Job("score", "t", items).size == 1 + 1 + 4
 
 
 def test_who_is_refused_is_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
