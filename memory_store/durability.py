@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterPipeline
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import MovedError, NoScriptError, ResponseError
 
 from memory_store.errors import DurabilityUnconfirmed
 
 TIMEOUT_MS: Final = 3000
+ATTEMPTS: Final = 3  # to a node that may not know the script yet, or no longer have the key
 
 
 class Durability:
@@ -33,29 +36,44 @@ class Durability:
     async def run(self, script: AsyncScript, key: str, args: list[Any]) -> list[Any]:
         """The script's reply. Raises DurabilityUnconfirmed, and Redis's errors."""
         client = self._client
-        if isinstance(client, RedisCluster):
-            reply: list[Any] = await script(keys=[key], args=args)
-            return reply
-        wait = await self._command(client)
-        for _ in range(2):
+        wait = await self._command(key)
+        for _ in range(ATTEMPTS):
             pipe = client.pipeline(transaction=False)
-            pipe.evalsha(script.sha, 1, key, *args)
+            pipe.execute_command("EVALSHA", script.sha, 1, key, *args)
             if wait:
-                pipe.execute_command(*wait)
-            reply, *copies = await pipe.execute(raise_on_error=False)
-            if not isinstance(reply, NoScriptError):
+                pipe.execute_command(*wait, **await self._node(key))
+            reply, *copies = await self._sent(pipe)
+            if isinstance(reply, NoScriptError):
+                await client.script_load(script.script)
+            elif isinstance(reply, MovedError):
+                await client.exists(key)  # a lone command is led on, and the client learns the way
+            else:
                 break
-            await client.script_load(script.script)
         if isinstance(reply, Exception):
             raise reply
         self._check(copies)
-        return reply
+        done: list[Any] = reply
+        return done
 
-    async def _command(self, client: Redis) -> tuple[str | int, ...]:
+    async def _node(self, key: str) -> dict[str, Any]:
+        """Where a command without a key has to go: on a cluster, to the node of the script's."""
+        if not isinstance(self._client, RedisCluster):
+            return {}
+        await self._client.initialize()
+        return {"target_nodes": self._client.get_node_from_key(key)}
+
+    async def _sent(self, pipe: Pipeline | ClusterPipeline) -> list[Any]:
+        """Replies and errors. Redirected, WAITAOF would ask a connection that wrote nothing."""
+        further = {"allow_redirections": False} if isinstance(pipe, ClusterPipeline) else {}
+        replies: list[Any] = await pipe.execute(raise_on_error=False, **further)
+        return replies
+
+    async def _command(self, key: str) -> tuple[str | int, ...]:
         """What to send after a script; () if there is nothing to wait for."""
         if self._wait is None:
+            where = await self._node(key)
             try:
-                await client.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+                await self._client.execute_command("WAITAOF", 1, 0, 1, **where)
                 self._wait = ("WAITAOF", 1, self._replicas, TIMEOUT_MS)
             except ResponseError:  # an older Redis, or one without an append-only file
                 self._wait = ("WAIT", self._replicas, TIMEOUT_MS) if self._replicas else ()

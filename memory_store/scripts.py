@@ -55,6 +55,12 @@ PARTS: Final[dict[Name, tuple[str, ...]]] = {
 CHANGING: Final = frozenset(get_args(Name)) - {
     "plan", "sync", "record", "records", "documents", "page", "fence",
 }  # fmt: skip
+# What a call of Redis raises where it fails: a cluster that is away raises no RedisError.
+FAILURES: Final = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
+AWAY: Final = frozenset({  # replies of a Redis that cannot answer now
+    "READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "TRYAGAIN", "BUSY",
+})  # fmt: skip
+CODE: Final = re.compile(r"(?:^|caused error: \W*)([A-Z]+) ")  # a pipeline writes before it
 Client = Redis | RedisCluster
 Arg = str | bytes | int | float
 
@@ -134,16 +140,20 @@ def translated(changing: bool = False) -> Iterator[None]:
         yield
     except redis_errors.OutOfMemoryError as error:
         raise errors.StoreFull("Redis is out of memory") from error
-    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+    except redis_errors.ResponseError as error:
+        found = CODE.search(str(error))
+        code = error.status_code or (found[1] if found else "")
+        if code == "MISCONF":
+            raise errors.StoreFull("Redis cannot persist") from error
+        if code == "BUSY" and changing:  # with a script that may be this one, sent before
+            raise errors.OutcomeUnknown(str(error)) from error
+        if code in AWAY:
+            raise errors.StoreUnavailable(f"{code} {error}") from error
+        raise
+    except FAILURES as error:
         if changing:
             raise errors.OutcomeUnknown("the connection broke during the change") from error
         raise errors.StoreUnavailable("Redis cannot be reached") from error
-    except redis_errors.ResponseError as error:
-        if str(error).startswith("MISCONF"):
-            raise errors.StoreFull("Redis cannot persist") from error
-        if str(error).startswith(("READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")):
-            raise errors.StoreUnavailable(str(error)) from error
-        raise
 
 
 def parse_meta(tenant: str, flat: list[bytes]) -> tuple[TenantInfo, dict[str, str]]:

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
 
-from memory_store.errors import StoreUnavailable
+from memory_store.scripts import FAILURES, translated
 
 log = structlog.get_logger()
 AUDIT = "larimar:audit"  # stream
@@ -83,16 +82,14 @@ class Audit:
         try:
             data = {"entry": json.dumps(entry)}
             await self._redis.xadd(AUDIT, data, maxlen=self._size, approximate=True)  # type: ignore[arg-type]
-        except RedisError as exc:
+        except FAILURES as exc:
             log.error("audit entry lost", error=type(exc).__name__, **entry)
 
     async def entries(self, after: str | None, limit: int) -> list[Entry]:
         """Entries after an id, the oldest first. Raises StoreUnavailable."""
         start = f"({after}" if after else "-"
-        try:
+        with translated():
             found: Any = await self._redis.xrange(AUDIT, min=start, count=limit)
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         return [_decode(id, fields) for id, fields in found]
 
 

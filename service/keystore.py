@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
 
 from memory_store.errors import StoreUnavailable
+from memory_store.scripts import FAILURES, translated
 from service.errors import KeyNotFound
 
 KEYS = "larimar:keys"  # hash: id → record; tenants' keys all begin with `larimar:{`
@@ -88,21 +88,17 @@ class KeyStore:
         """The same id with a new secret; the old one stops working."""
         key = new_key(id)
         record = replace(await self.get(id), digest=digest_of(key))
-        try:
+        with translated():
             there = await self._redis.eval(REPLACE, 1, KEYS, id, _encode(record))
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         self._cache.pop(id, None)
         if there is None:
             raise KeyNotFound()
         return record, key
 
     async def revoke(self, id: str) -> None:
-        try:
+        with translated():
             removed = await self._redis.hdel(KEYS, id)
             await self._redis.hdel(USED, id)
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         self._cache.pop(id, None)
         if not removed:
             raise KeyNotFound()
@@ -116,11 +112,9 @@ class KeyStore:
 
     async def all(self) -> list[KeyRecord]:
         """Every key, the oldest first, with the time of its last use."""
-        try:
+        with translated():
             stored = await self._redis.hgetall(KEYS)
             used = await self._redis.hgetall(USED)
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         last = {_text(id): float(at) for id, at in used.items()}
         records = [_decode(raw) for raw in stored.values()]
         seen = [replace(r, last_used_at=last.get(r.id)) for r in records]
@@ -150,21 +144,17 @@ class KeyStore:
         self._used[id] = now
         try:
             await self._redis.hset(USED, id, repr(now))
-        except RedisError:
+        except FAILURES:
             self._used.pop(id, None)
 
     async def _fetch(self, id: str) -> KeyRecord | None:
-        try:
+        with translated():
             raw = await self._redis.hget(KEYS, id)
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         return _decode(raw) if raw is not None else None
 
     async def _put(self, record: KeyRecord) -> None:
-        try:
+        with translated():
             await self._redis.hset(KEYS, record.id, _encode(record))
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         self._cache.pop(record.id, None)
 
     def _remember(self, id: str, record: KeyRecord | None, now: float) -> None:

@@ -22,9 +22,9 @@ from limits.aio.storage import RedisClusterStorage, RedisStorage
 from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
 
-from memory_store.errors import QuotaExceeded, StoreUnavailable
+from memory_store.errors import QuotaExceeded
+from memory_store.scripts import FAILURES, translated
 from service.errors import RateLimited
 from service.settings import Settings
 
@@ -80,23 +80,19 @@ class Limits:
     async def change(self, tenant: str, **given: int | None) -> TenantLimits:
         """Set what is given, keep the rest."""
         new = {name: value for name, value in given.items() if value is not None}
-        try:
+        with translated():
             raw = await self._redis.hget(LIMITS, tenant)
             stored = (json.loads(raw) if raw else {}) | new
             if new:
                 await self._redis.hset(LIMITS, tenant, json.dumps(stored))
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
         self._cache.pop(tenant, None)
         return self._merged(stored)
 
     async def drop(self, tenant: str) -> None:
         """Of an erased tenant nothing stays."""
         self._cache.pop(tenant, None)
-        try:
+        with translated():
             await self._redis.hdel(LIMITS, tenant)
-        except RedisError as exc:
-            raise StoreUnavailable() from exc
 
     async def admit(self, tenant: str) -> None:
         """Count one request. Raises RateLimited."""
@@ -154,7 +150,7 @@ class Limits:
         """The call's result, or `otherwise` while Redis is away."""
         try:
             return await asyncio.wait_for(call, PATIENCE_SECONDS)
-        except (RedisError, TimeoutError, OSError) as exc:
+        except (*FAILURES, TimeoutError) as exc:
             log.warning("not limited", error=type(exc).__name__)
             return otherwise
 

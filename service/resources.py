@@ -199,20 +199,27 @@ async def sweep_for_ever(store: MemoryStore, audit: Audit, every: float = SWEEP_
     """Erase what has expired. Reads leave it out already; this is what frees its rows."""
     while True:
         await asyncio.sleep(every)
-        try:
-            tenants = await store.tenants()
-        except StoreError as exc:
-            log.warning("sweep", error=type(exc).__name__)
-            continue
-        for tenant in tenants:
-            try:
-                async for change in store.sweep(tenant):
-                    ids = [row.id for row in change.results]
-                    await audit.note("expire", tenant, ids, change.version - 1, change.version)
-            except CheckpointMismatch:
-                pass  # a process of its own checkpoint sweeps it
-            except StoreError as exc:  # away, or just erased: the next round will do
-                log.warning("sweep", tenant=tenant, error=type(exc).__name__)
+        with _survived():
+            for tenant in await store.tenants():
+                with _survived(tenant=tenant):
+                    await _sweep(store, audit, tenant)
+
+
+async def _sweep(store: MemoryStore, audit: Audit, tenant: str) -> None:
+    with contextlib.suppress(CheckpointMismatch):  # a process of its own checkpoint sweeps it
+        async for change in store.sweep(tenant):
+            ids = [row.id for row in change.results]
+            await audit.note("expire", tenant, ids, change.version - 1, change.version)
+
+
+@contextlib.contextmanager
+def _survived(**where: str) -> Iterator[None]:
+    """Whatever fails, the store away or a tenant just erased: the next round will do."""
+    try:
+        yield
+    except Exception as exc:
+        foreseen = isinstance(exc, StoreError)
+        log.warning("sweep", error=type(exc).__name__, exc_info=not foreseen, **where)
 
 
 def _load_engine(settings: Settings) -> Engine:

@@ -106,11 +106,19 @@ def test_keys_are_accounted_for_and_seen_by_those_above(
 
 @pytest.mark.anyio
 async def test_what_expires_is_erased_and_noted(
-    valkey: str, admin: httpx.Client, tenant: Tenant
+    valkey: str, admin: httpx.Client, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant.write(FACT | {"id": "soon", "ttl_seconds": 0.05}, {"text": "stays"})
     store = RedisStore(connect(valkey), FakeEngine().spec)
     audit_log = Audit(store_client := connect(valkey), 100)
+    tenants, broken = store.tenants, [RuntimeError("a round that fails")]
+
+    async def names() -> list[str]:
+        while broken:
+            raise broken.pop()
+        return await tenants()
+
+    monkeypatch.setattr(store, "tenants", names)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sweep_for_ever, store, audit_log, 0.05)
         with anyio.fail_after(30):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import three_nodes
+from benchmarks.servers import shut_down, three_nodes
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
 from tests.api.running import Running, listening, settings
@@ -59,3 +59,26 @@ def test_a_snapshot_moves_a_tenant_to_another_node(clustered: Running, tmp_path:
         headers = {"Content-Type": "application/octet-stream"}
         ok(admin.put(f"{other.path}/snapshot", content=snapshot.content, headers=headers))
         assert other.text(CAPITAL) == one.text(CAPITAL)
+
+
+def test_a_cluster_that_is_away_answers_as_one_server(tmp_path: Path) -> None:
+    with three_nodes(tmp_path) as ports:
+        given = settings(
+            f"redis://127.0.0.1:{ports[0]}", redis_cluster=True, requests_per_minute=1000
+        )
+        with listening(given, FakeEngine()) as running, running.client() as admin:
+            tenant = Tenant(admin, "acme")
+            ok(admin.put(tenant.path))
+            tenant.write(FACT)
+            made = ok(admin.post("/v1/keys", json={"tenants": "*", "scopes": ["read"]}))
+            with running.client(made["key"]) as reader:
+                read = Tenant(reader, "acme")
+                ok(read.post("read", {"queries": [CAPITAL]}))
+                for port in ports:
+                    shut_down(port)
+                assert ok(read.post("read", {"queries": [CAPITAL]}))["stale"]
+            with running.client("lrm_unknown_key") as stranger:
+                error(stranger.get(tenant.path), 503, "store_unavailable")
+            for path in ("/v1/tenants", "/v1/keys", "/v1/audit"):
+                error(admin.get(path), 503, "store_unavailable")
+            error(tenant.post("write", {"facts": [FACT]}), 503, "store_unavailable")

