@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     """Rows that decode together."""
     queue_size: Annotated[int, Field(ge=1)] = 512
     """Rows of work that are let in at a time, half of them to one tenant alone; one more is
-    refused with 429. 16 facts or queries count as a row."""
+    refused with 429. 16 facts, queries or targets of an item count as a row."""
 
     # Life cycle and logs
     drain_delay: Annotated[float, Field(ge=0)] = 5.0

@@ -168,7 +168,7 @@ class Scored:
 class Workload:
     """What an engine has to do, at a glance."""
 
-    pending: int  # rows of work let in and not finished; 16 facts or queries are one
+    pending: int  # rows of work let in and not finished; 16 facts, queries or targets are one
     decoding: int  # rows in the batch
     waiting: int  # rows that wait for a place in it
 
