@@ -1,11 +1,12 @@
 """How the verbs reach a running service: address and key, and errors as one line.
 
-The key is `--key`, `LARIMAR_KEY`, or the first key of the service on this machine: in a container
-the verbs find it as the service does.
+The key is `--key`, `LARIMAR_KEY`, or the first key of the service on this machine, which goes to no
+other machine: in a container the verbs find it as the service does.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def service(url: str, key: str | None) -> Iterator[Larimar]:
     from larimar_client import ApiError, Larimar, LarimarError
 
     try:
-        with Larimar(url, key or _own_key(), timeout=TIMEOUT) as larimar:
+        with Larimar(url, key or _own_key(url), timeout=TIMEOUT) as larimar:
             yield larimar
     except ApiError as exc:
         stop(str(exc))
@@ -53,9 +54,11 @@ def show(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _own_key() -> str:
+def _own_key(url: str) -> str:
     from service.settings import SettingsError, load
 
+    if not _here(httpx.URL(url).host):
+        stop(f"no key for {url}, which is not this machine: set LARIMAR_KEY or give --key")
     try:
         settings = load()
         if settings.admin_key is not None:
@@ -64,3 +67,11 @@ def _own_key() -> str:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, SettingsError):
         stop("no key: set LARIMAR_KEY or give --key")
+
+
+def _here(host: str) -> bool:
+    """Whether a name or an address is this machine's own to itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -209,6 +209,12 @@ def test_the_key_of_this_machine_is_found(
     assert "no key" in cli.run("facts").stderr
     (tmp_path / "admin.key").write_text(f"{ADMIN_KEY}\n")
     assert cli.ok("facts") == ""
+    assert cli.ok("facts", "--url", running.url.replace("127.0.0.1", "localhost")) == ""
+    # It is this machine's: another one, which may be anybody's, never gets it.
+    for elsewhere in ("http://127.0.0.1.elsewhere.invalid", "http://localhost@192.0.2.1", "http:"):
+        refused = cli.run("facts", "--url", elsewhere)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "LARIMAR_KEY" in refused.stderr
 
 
 def test_benchmarks_are_listed_and_run_by_name(
