@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -70,8 +70,12 @@ class Limits:
         now = time.monotonic()
         if known and now - known[1] < FRESH_SECONDS:
             return known[0]
-        raw = await self._open(self._redis.hget(LIMITS, tenant), None)
-        found = self._merged(json.loads(raw)) if raw else self._defaults
+        asked: Awaitable[str | bytes | Literal[False] | None] = self._redis.hget(LIMITS, tenant)
+        raw = await self._open(asked, False)
+        if raw is False:  # no answer, which does not say that it has none of its own
+            found = known[0] if known else self._defaults
+        else:
+            found = self._merged(json.loads(raw)) if raw else self._defaults
         if len(self._cache) >= CACHE_SIZE:
             self._cache.clear()
         self._cache[tenant] = (found, now)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from benchmarks.processes import until
 from memory_store.embedded import EmbeddedValkey
+from service import limits
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
 from tests.api.running import Running, listening, settings
@@ -139,6 +142,24 @@ def alone(tmp_path: Any) -> Iterator[tuple[EmbeddedValkey, Running]]:
     with listening(given, FakeEngine()) as running:
         yield valkey, running
     valkey.stop()
+
+
+def test_a_slow_redis_does_not_lift_a_tenant_s_own_limits(
+    alone: tuple[EmbeddedValkey, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FRESH_SECONDS", 0)
+    valkey, running = alone
+    url = valkey.url
+
+    async def paused() -> limits.TenantLimits:
+        async with Redis.from_url(url) as redis:
+            held = limits.Limits(redis, running.service.settings)
+            before = await held.change("own", bytes=7)
+            assert await held.of("own") == before
+            await redis.client_pause(2000, all=True)
+            return await held.of("own")
+
+    assert asyncio.run(paused()) == limits.TenantLimits(bytes=7, requests_per_minute=1000)
 
 
 def test_without_redis_reads_go_on_and_say_so(alone: tuple[EmbeddedValkey, Running]) -> None:
