@@ -161,6 +161,11 @@ class RedisStore:
         wanted = Wanted(ids, [digest(cue) for cue in cues])
         return await self._changes.run("erase", tenant, request, wanted, apply)
 
+    async def applied(self, tenant: str, request: ChangeRequest) -> Change | None:
+        """The outcome of a change that was applied before; None if it was not. Raises
+        IdempotencyKeyReused, TenantNotFound, CheckpointMismatch, StoreUnavailable."""
+        return (await self._changes.look(tenant, request))[1]
+
     async def sweep(self, tenant: str) -> AsyncIterator[Change]:
         """Erase what has expired, through the erase script, at most 1,000 facts a change."""
 

@@ -212,6 +212,10 @@ class MemoryStore(Protocol):
         """Erase by id and by cue; results in that order, `not_found` where there was none."""
         ...
 
+    async def applied(self, tenant: str, request: ChangeRequest) -> Change | None:
+        """The outcome of a change that was applied before; None if it was not."""
+        ...
+
     async def memory(self, tenant: str) -> TenantMemory:
         """The current view: one round trip when the cache is current."""
         ...

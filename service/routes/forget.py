@@ -119,24 +119,35 @@ async def _suppress(
     service: Service, tenant: str, body: ForgetRequest, request: ChangeRequest
 ) -> ForgetReply:
     """Store each cue with the value "unknown"; an id stands for the cue of its fact."""
+    done = await service.store.applied(tenant, request) if request.digest else None
+    if done is not None:  # which ids there are now says nothing of what it did
+        return _suppressed(body, done)
     records = await records_of(service, tenant, body.ids)
-    known = [id for id in body.ids if id in records]
-    named: list[tuple[str | None, str]] = [(id, cue_of(records[id])) for id in known]
+    named: list[tuple[str | None, str]] = [
+        (id, cue_of(records[id])) for id in body.ids if id in records
+    ]
     named += [(None, prompt) for prompt in body.prompts]
-    missing = [ForgetResult(id=id, status="not_found") for id in body.ids if id not in records]
     if not named:
-        return ForgetReply(version=(await service.store.tenant(tenant)).version, results=missing)
+        return _suppressed(body, Change((await service.store.tenant(tenant)).version, ()))
     facts = await _suppressions(service, tenant, named)
     await check_room(service, tenant, facts)
     with service.timed("suppress"):
         change = await service.store.write(tenant, facts, request)
-    ids = [row.id for row in change.results]
     if not change.replayed:
+        ids = [row.id for row in change.results]
         await service.audit.note("suppress", tenant, ids, change.version - 1, change.version)
-    done = iter([ForgetResult(id=id, status="suppressed") for id in ids])
-    left = iter(missing)
-    results = [next(done) if id in records else next(left) for id in body.ids]
-    return ForgetReply(version=change.version, results=[*results, *done])
+    return _suppressed(body, change)
+
+
+def _suppressed(body: ForgetRequest, change: Change) -> ForgetReply:
+    """The ids as they were sent, then the prompts: the change has no row for an id not found."""
+    rows = [ForgetResult(id=row.id, status="suppressed") for row in change.results]
+    known = {row.id for row in rows[: len(rows) - len(body.prompts)]}
+    found = iter(rows)
+    results = [
+        next(found) if id in known else ForgetResult(id=id, status="not_found") for id in body.ids
+    ]
+    return ForgetReply(version=change.version, results=[*results, *found])
 
 
 async def _suppressions(

@@ -201,6 +201,19 @@ def test_suppression_is_listed_apart_and_reversible(tenant: Tenant) -> None:
     assert tenant.text(CAPITAL) == before
 
 
+def test_a_suppression_sent_again_answers_as_at_first(tenant: Tenant) -> None:
+    tenant.write(FACT | {"id": "lyon"})
+    body = {"ids": ["later", "lyon"], "prompts": ["The capital of Peru is"], "mode": "suppress"}
+    first = ok(tenant.post("forget", body, **{"Idempotency-Key": "once"}))
+    assert [r["status"] for r in first["results"]] == ["not_found", "suppressed", "suppressed"]
+    tenant.write({"text": "It came later.", "id": "later"})
+    assert ok(tenant.post("forget", body, **{"Idempotency-Key": "once"})) == first
+    tenant.forget(ids=["lyon", "later"])
+    assert ok(tenant.post("forget", body, **{"Idempotency-Key": "once"})) == first
+    gone = body | {"prompts": []}
+    error(tenant.post("forget", gone, **{"Idempotency-Key": "once"}), 422, "idempotency_key_reused")
+
+
 def test_suppressing_what_is_not_there_changes_nothing(tenant: Tenant) -> None:
     reply = tenant.forget(ids=["nobody"], mode="suppress")
     assert (reply["version"], outcomes(reply)) == (0, [("nobody", "not_found")])
