@@ -79,12 +79,14 @@ def until(ready: Callable[[], bool], seconds: float = 20.0) -> None:
 
 @dataclass
 class Road:
-    """A proxy to a port: `cut` refuses everything, `mute` swallows replies and then cuts."""
+    """A proxy to a port: `cut` refuses everything, `mute` swallows replies and then cuts, `lose`
+    does so to that many replies."""
 
     target: int
     port: int = 0
     cut: bool = False
     mute: bool = False
+    lose: int = 0
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
@@ -119,7 +121,8 @@ class Road:
     ) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(1 << 16):
-                if replies and self.mute:
+                if replies and (self.mute or self.lose):
+                    self.lose = max(0, self.lose - 1)
                     break
                 writer.write(data)
                 await writer.drain()

@@ -55,7 +55,11 @@ class Tenants:
         return [name for name, exists in zip(names, there, strict=True) if exists]
 
     async def delete(self, tenant: str) -> None:
-        status, *_ = await self._scripts.run("delete", tenant, self._spec.fingerprint, K)
+        status, stored = b"missing", await self._meta(tenant)
+        if stored:
+            made = parse_meta(tenant, stored)[1]["created_at"]
+            args = (made, self._spec.fingerprint, K)
+            status, *_ = await self._scripts.run("delete", tenant, *args)
         if status != b"checkpoint":
             with translated():
                 await self._client.srem(NAMES, tenant)

@@ -1,7 +1,8 @@
 #!lua
 -- Make a tenant, or change the policy or quota of one that exists.
 -- KEYS: meta. ARGV: epoch, policy, default policy, quota, default quota, fingerprint, d, C.
--- An empty policy or quota keeps what is there. Replies status, meta.
+-- An empty policy or quota keeps what is there. Replies status, meta. The epoch is drawn anew for
+-- each call: where it is stored already, this call has made the tenant before.
 local meta = KEYS[1]
 local epoch, policy, default_policy, quota, default_quota, fingerprint, d, c = unpack(ARGV)
 
@@ -15,11 +16,11 @@ if redis.call('EXISTS', meta) == 0 then
     'created_at', now[1])
   return { 'created', redis.call('HGETALL', meta) }
 end
-local stored = redis.call('HMGET', meta, 'fingerprint', 'policy', 'version')
+local stored = redis.call('HMGET', meta, 'fingerprint', 'policy', 'version', 'epoch')
 if stored[1] ~= fingerprint then return { 'checkpoint' } end
 if policy ~= '' and policy ~= stored[2] then
   if stored[3] ~= '0' then return { 'policy' } end
   redis.call('HSET', meta, 'policy', policy, 'change', epoch)
 end
 if quota ~= '' then redis.call('HSET', meta, 'quota', quota) end
-return { 'kept', redis.call('HGETALL', meta) }
+return { stored[4] == epoch and 'created' or 'kept', redis.call('HGETALL', meta) }

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from benchmarks.processes import until
 from memory_store.embedded import EmbeddedValkey
+from memory_store.errors import StoreUnavailable
 from service import limits
 from service.engine.fake import FakeEngine
 from tests.api.calls import CAPITAL, FACT, Tenant, error, ok
@@ -117,6 +118,21 @@ def test_limits_are_off_by_default_and_end_with_their_tenant(
     admin.delete(tenant.path)
     admin.put(tenant.path)
     assert usage(tenant)["tokens_per_minute"] == free
+
+
+def test_limits_do_not_outlive_a_deletion_that_was_cut_short(
+    running: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(tenant, bytes=7)
+
+    async def away(tenant: str) -> None:
+        raise StoreUnavailable()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.service.limits, "drop", away)
+        error(tenant.client.delete(tenant.path), 503, "store_unavailable")
+    error(tenant.client.delete(tenant.path), 404, "tenant_not_found")
+    assert limited(tenant)["quota"]["bytes"] is None
 
 
 def test_the_settings_limit_tenants_without_limits_of_their_own(valkey: str) -> None:

