@@ -64,15 +64,16 @@ class Plan:
         return cls(dict(stored), by_cue, list(free), slots, stamp, document)
 
     def write(self, fact: Fact) -> RowResult:
-        """Place one fact; what it replaces is removed."""
+        """Place one fact; what it replaces is removed, and leaves it its slot: a listing that goes
+        on from a cursor finds every fact that was there all the time."""
         id, cue = identity(fact), cue_key(fact)
         same_id, same_cue = self.by_id.get(id), self.by_cue.get(cue)
-        if same_id:
-            self._remove(same_id)
-        if same_cue and same_cue != same_id:
-            self._remove(same_cue)
+        slots = [self._remove(entry) for entry in dict.fromkeys((same_id, same_cue)) if entry]
+        slot = slots[0] if slots else self._slot()
+        for other in slots[1:]:
+            heapq.heappush(self.free, other)
         self.stamp += 1
-        entry = Entry(id, self._slot(), fact.kind, cue)
+        entry = Entry(id, slot, fact.kind, cue)
         self.puts[entry.slot] = Put(entry, fact, self.stamp)
         self.by_id[id] = entry
         if cue:
@@ -86,15 +87,16 @@ class Plan:
         entry = self.by_cue.get(digest(cue)) if cue is not None else self.by_id.get(id or "")
         if entry is None:
             return RowResult(id or default_id(cue or ""), "not_found")
-        self._remove(entry)
+        heapq.heappush(self.free, self._remove(entry))
         return RowResult(entry.id, "erased")
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: Entry) -> int:
+        """The slot that is nobody's now."""
         del self.by_id[entry.id]
         self.by_cue.pop(entry.cue, None)
         if self.puts.pop(entry.slot, None) is None:
             self.removed.append(entry)
-        heapq.heappush(self.free, entry.slot)
+        return entry.slot
 
     def _slot(self) -> int:
         if self.free:

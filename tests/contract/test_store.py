@@ -216,6 +216,15 @@ async def test_records(store: RedisStore, tenant: str) -> None:
     assert await store.record(tenant, "f5") == seen[4]
 
 
+async def test_a_listing_finds_what_is_replaced_meanwhile(store: RedisStore, tenant: str) -> None:
+    await store.write(tenant, [fact(n, id=f"f{n}") for n in range(6)], request())
+    await store.forget(tenant, request(), ids=["f0"])
+    first, cursor = await store.records(tenant, limit=2)
+    await store.write(tenant, [fact(4, id="f4"), fact(5, id="new")], request())  # same id, same cue
+    rest, _ = await store.records(tenant, cursor=cursor)
+    assert [r.id for r in first + rest] == ["f1", "f2", "f3", "f4", "new"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "²", "9" * 30])
 async def test_a_bad_cursor(store: RedisStore, tenant: str, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
