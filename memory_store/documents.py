@@ -8,7 +8,7 @@ erasing from the end leaves a shorter document that is as resumable as any.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -39,6 +39,12 @@ def chunk_id(document: str, number: int) -> str:
     """The fact id of a document's chunk."""
     mark = hashlib.blake2b(document.encode(), digest_size=12).hexdigest()
     return f"c-{mark}:{number}"
+
+
+def _part(request: ChangeRequest, first: int) -> ChangeRequest:
+    """The change that erases the chunks from `first` on; the one that ends it has its id. In front
+    stands what no client's key begins with."""
+    return replace(request, id=f"from-{first}:{request.id}") if first else request
 
 
 class Documents:
@@ -96,18 +102,31 @@ class Documents:
         found = [document for data in reply[1] if (document := parse_document(data))]
         return sorted(found, key=lambda document: document.id)
 
-    async def forget(self, tenant: str, id: str, request: ChangeRequest) -> Change:
-        results: list[RowResult] = []
-        left = (await self.get(tenant, id)).chunks_done
-        while True:
-            first = max(0, left - BATCH)
-            part = replace(request, id=f"{request.id}:{first}") if first else request
-            change = await self._erase(tenant, id, range(first, left), part)
-            results += change.results
-            if not first:
-                return replace(change, results=tuple(results))
+    async def forget(self, tenant: str, id: str, request: ChangeRequest) -> AsyncIterator[Change]:
+        """Changes from the last chunk on; of a resend, what it finds done already comes first."""
+        _, last = await self._changes.look(tenant, request)
+        left = 0 if last else (await self.get(tenant, id)).chunks_done
+        for part in await self._done(tenant, request, left):
+            yield part
+        if last:
+            yield last
+        while left:
+            first = (left - 1) // BATCH * BATCH
+            yield await self._erase(tenant, id, range(first, left), _part(request, first))
             request = replace(request, expected_version=None)
             left = first
+
+    async def _done(self, tenant: str, request: ChangeRequest, left: int) -> list[Change]:
+        """The parts of a request that went before the last `left` chunks, in their order."""
+        parts: list[Change] = []
+        first = max(-(-left // BATCH), 1) * BATCH
+        while request.digest:
+            _, part = await self._changes.look(tenant, _part(request, first))
+            if part is None:
+                break
+            parts.insert(0, part)
+            first += BATCH
+        return parts
 
     async def _erase(self, tenant: str, id: str, numbers: range, request: ChangeRequest) -> Change:
         ids = [chunk_id(id, number) for number in numbers]

@@ -199,10 +199,13 @@ class RedisStore:
         """By id."""
         return await self._documents.all(tenant)
 
-    async def forget_document(self, tenant: str, id: str, request: ChangeRequest) -> Change:
+    def forget_document(
+        self, tenant: str, id: str, request: ChangeRequest
+    ) -> AsyncIterator[Change]:
         """Erase all chunks, from the last on, at most 1,000 a change: cut short, what is left is
-        a partial document. Raises DocumentNotFound, and as `forget`."""
-        return await self._documents.forget(tenant, id, request)
+        a partial document, and the same request goes on and gives all its changes. Raises, at the
+        first change, DocumentNotFound, and as `forget`."""
+        return self._documents.forget(tenant, id, request)
 
     async def memory(self, tenant: str) -> View | PagedView:
         """The current view: one round trip when the cache is current. While Redis is away, the

@@ -17,7 +17,7 @@ from fastapi import Header, Path, Request
 from starlette.responses import StreamingResponse
 
 from memory_store.errors import DocumentConflict, DocumentNotFound
-from memory_store.store import ChangeRequest, Document, Fact
+from memory_store.store import Change, ChangeRequest, Document, Fact
 from service.engine.protocol import Engine, FactText
 from service.resources import Service
 from service.routes.common import (
@@ -31,7 +31,7 @@ from service.routes.common import (
     encode_patiently,
     protected,
 )
-from service.routes.forget import account_for
+from service.routes.forget import account_for, receipt_of
 from service.schemas import (
     ID_PATTERN,
     DocumentErased,
@@ -85,15 +85,17 @@ async def delete_document(
 ) -> DocumentErased:
     """Erase a document: all its chunks."""
     request = change_request(ForgetRequest(ids=[id]), "erase document", idempotency_key)
+    changes: list[Change] = []
     with service.timed("forget"):
-        change = await service.store.forget_document(tenant, id, request)
-    receipt = await account_for(service, tenant, change, document=True)
+        async for change in service.store.forget_document(tenant, id, request):
+            await account_for(service, tenant, change, "document.erase")
+            changes.append(change)
     return DocumentErased(
         id=id,
         status="erased",
-        chunks=len(change.results),
-        version=change.version,
-        receipt=receipt,
+        chunks=sum(len(change.results) for change in changes),
+        version=changes[-1].version,
+        receipt=receipt_of(service, tenant, changes),
     )
 
 

@@ -52,7 +52,7 @@ async def erase(
     before = await _confidences(service, tenant, cues)
     with service.timed("forget"):
         change = await service.store.forget(tenant, request, ids=ids, cues=prompts)
-    receipt = await account_for(service, tenant, change)
+    await account_for(service, tenant, change, "erase")
     after = await _confidences_after(service, tenant, cues)
     results = [
         ForgetResult(
@@ -64,25 +64,33 @@ async def erase(
         )
         for row, one, other in zip(change.results, before, after, strict=True)
     ]
+    receipt = receipt_of(service, tenant, [change])
     return ForgetReply(version=change.version, results=results, receipt=receipt)
 
 
 async def account_for(
-    service: Service, tenant: str, change: Change, *, document: bool = False
-) -> ReceiptOut | None:
-    """Counts, audits and signs an erasure; None where nothing was erased or nothing can sign."""
-    erased = [row.id for row in change.results if row.status == "erased"]
-    if not erased:
-        return None
-    before = change.version - 1
-    if not change.replayed:
+    service: Service, tenant: str, change: Change, action: Literal["erase", "document.erase"]
+) -> None:
+    """Counts and audits an erasure, unless nothing was erased or it is a replay."""
+    erased = _erased(change)
+    if erased and not change.replayed:
         service.metrics.facts_forgotten.inc(len(erased))
-        action: Literal["document.erase", "erase"] = "document.erase" if document else "erase"
-        await service.audit.note(action, tenant, erased, before, change.version)
-    if service.signer is None:
+        await service.audit.note(action, tenant, erased, change.version - 1, change.version)
+
+
+def receipt_of(service: Service, tenant: str, changes: Sequence[Change]) -> ReceiptOut | None:
+    """Proof of what these changes erased, one after the other; None where nothing was erased or
+    nothing can sign."""
+    erased = [id for change in changes for id in _erased(change)]
+    if not erased or service.signer is None:
         return None
-    receipt = service.signer.sign(tenant, erased, before, change.version)
+    before, after = changes[0].version - 1, changes[-1].version
+    receipt = service.signer.sign(tenant, erased, before, after)
     return ReceiptOut(payload=receipt.payload, signature=receipt.signature, key_id=receipt.key_id)
+
+
+def _erased(change: Change) -> list[str]:
+    return [row.id for row in change.results if row.status == "erased"]
 
 
 async def _confidences(

@@ -18,6 +18,7 @@ from cli.main import app
 from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import StoreUnavailable
 from memory_store.redis_store import RedisStore, connect
+from memory_store.scripts import Name, Scripts
 from service.audit import Audit
 from service.engine.fake import FakeEngine
 from service.resources import sweep_for_ever
@@ -263,6 +264,45 @@ def test_a_document_s_erasure_is_proved_too(signing: Tenant, tmp_path: Path) -> 
     key = ok(signing.client.get("/v1/receipt-key"))["public_key"]
     payload = json.loads(verified(reply, key, tmp_path).output)
     assert len(payload["ids"]) == reply["chunks"] == 2
+
+
+def test_a_document_erased_in_several_changes_is_accounted_for_as_they_come(
+    signing: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory_store.documents.BATCH", 2)
+    ok(signing.post("documents", {"text": "One. Two. Three. Four. Five.", "id": "d"}))
+    before, run = signing.version(), Scripts.run
+    erasures = iter(["lets the first one go"])
+
+    async def away_after_one(self: Scripts, name: Name, *args: Any) -> Any:
+        if name == "erase" and next(erasures, None) is None:
+            raise StoreUnavailable()
+        return await run(self, name, *args)
+
+    def delete() -> httpx.Response:
+        headers = {"Idempotency-Key": "erase-d"}
+        return signing.client.delete(f"{signing.path}/documents/d", headers=headers)
+
+    def noted() -> list[tuple[int, int, int]]:
+        entries = [e for e in mine(signing.client, signing) if e["action"] == "document.erase"]
+        versions = [(e["version_before"], e["version_after"], len(e["ids"])) for e in entries]
+        return versions[-3:]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scripts, "run", away_after_one)
+        error(delete(), 503, "store_unavailable")
+    assert noted()[-1] == (before, before + 1, 1)
+    first = ok(delete())
+    every = [(before, before + 1, 1), (before + 1, before + 2, 2), (before + 2, before + 3, 2)]
+    assert noted() == every
+    again = ok(delete())
+    assert (again["chunks"], again["version"]) == (first["chunks"], first["version"])
+    assert (first["chunks"], noted()) == (5, every)
+    key = ok(signing.client.get("/v1/receipt-key"))["public_key"]
+    for reply in (first, again):
+        payload = json.loads(verified(reply, key, tmp_path).output)
+        assert len(payload["ids"]) == 5
+        assert (payload["version_before"], payload["version_after"]) == (before, before + 3)
 
 
 def test_without_a_key_or_an_erasure_there_is_no_receipt(signing: Tenant, tenant: Tenant) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from memory_store import errors
 from memory_store.redis_store import RedisStore
-from memory_store.store import Document
+from memory_store.store import Change, ChangeRequest, Document
 from tests.contract.conftest import MakeStore, request
 from tests.unit.memory_store.facts import fact
 
@@ -59,15 +59,24 @@ async def test_it_is_forgotten_as_one(
     monkeypatch.setattr("memory_store.documents.BATCH", 2)
     await store.write_chunks(tenant, BOOK, CHUNKS, request())
     await store.write(tenant, [fact(9)], request())
-    change = await store.forget_document(tenant, "book", request("key", "body"))
-    assert [r.status for r in change.results] == ["erased"] * 5
+    changes = await forgotten(store, tenant, request("key", "body"))
+    assert [r.status for change in changes for r in change.results] == ["erased"] * 5
+    assert [change.version for change in changes] == [3, 4, 5]
     assert (await store.tenant(tenant)).chunks == 0
     assert len((await store.view(tenant)).latents()) == 1
     assert await store.documents(tenant) == []
     with pytest.raises(errors.DocumentNotFound):
         await store.document(tenant, "book")
     with pytest.raises(errors.DocumentNotFound):
-        await store.forget_document(tenant, "book", request())
+        await forgotten(store, tenant, request())
+    again = await forgotten(store, tenant, request("key", "body"))
+    assert again == [replace(change, replayed=True) for change in changes]
+    with pytest.raises(errors.IdempotencyKeyReused):
+        await forgotten(store, tenant, request("key", "another"))
+
+
+async def forgotten(store: RedisStore, tenant: str, request: ChangeRequest) -> list[Change]:
+    return [change async for change in store.forget_document(tenant, "book", request)]
 
 
 async def test_forgetting_cut_short_leaves_a_shorter_document(
@@ -85,12 +94,23 @@ async def test_forgetting_cut_short_leaves_a_shorter_document(
 
     monkeypatch.setattr(store._changes, "run", fails_on_the_second)
     with pytest.raises(errors.StoreUnavailable):
-        await store.forget_document(tenant, "book", request())
-    monkeypatch.undo()
+        await forgotten(store, tenant, request("key", "body"))
+    monkeypatch.setattr(store._changes, "run", erase)
     left = await store.document(tenant, "book")
-    assert (left.chunks_done, left.status) == (3, "partial")
-    assert (await store.tenant(tenant)).chunks == 3
-    assert (await store.write_chunks(tenant, left, CHUNKS[3:], request()))[0].status == "complete"
+    assert (left.chunks_done, left.status) == (4, "partial")
+    assert (await store.tenant(tenant)).chunks == 4
+    changes = await forgotten(store, tenant, request("key", "body"))
+    assert [(len(c.results), c.replayed) for c in changes] == [(1, True), (2, False), (2, False)]
+
+
+async def test_what_forgetting_left_can_be_written_on(
+    store: RedisStore, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory_store.documents.BATCH", 2)
+    await store.write_chunks(tenant, BOOK, CHUNKS, request())
+    await anext(store.forget_document(tenant, "book", request()))
+    left = await store.document(tenant, "book")
+    assert (await store.write_chunks(tenant, left, CHUNKS[4:], request()))[0].status == "complete"
 
 
 async def test_a_tenant_that_is_not_there(store: RedisStore) -> None:
@@ -98,7 +118,7 @@ async def test_a_tenant_that_is_not_there(store: RedisStore) -> None:
         store.documents("absent"),
         store.document("absent", "book"),
         store.write_chunks("absent", BOOK, CHUNKS, request()),
-        store.forget_document("absent", "book", request()),
+        forgotten(store, "absent", request()),
     ):
         with pytest.raises(errors.TenantNotFound):
             await call

@@ -161,7 +161,7 @@ async def test_life_goes_on_afterwards(store: RedisStore, new: RedisStore, tenan
     book = await new.document(tenant, "book")
     await new.write_chunks(tenant, book, [recode(sentence(2))], request())
     assert (await new.document(tenant, "book")).status == "complete"
-    await new.forget_document(tenant, "book", request())
+    assert [_ async for _ in new.forget_document(tenant, "book", request())]
     assert (await new.tenant(tenant)).chunks == 0
     await asyncio.sleep(0.3)
     swept = [change async for change in new.sweep(tenant)]

@@ -91,7 +91,7 @@ async def test_life_goes_on_after_an_import(
     assert (await store.write(other_tenant, [fact(99)], request())).results[0].status == "written"
     book = await store.document(other_tenant, "book")
     await store.write_chunks(other_tenant, book, [fact(60, text="c")], request())
-    await store.forget_document(other_tenant, "book", request())
+    assert [_ async for _ in store.forget_document(other_tenant, "book", request())]
     info = await store.tenant(other_tenant)
     assert (info.facts, info.chunks) == (20, 0)
 
