@@ -73,7 +73,7 @@ class Changes:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for attempt in range(ATTEMPTS):
                 reply = await self._scripts.run(
-                    "plan", tenant, request.id, *counts, *wanted.ids, *wanted.cues
+                    "plan", tenant, request.id, *counts, K, *wanted.ids, *wanted.cues
                 )
                 change = await self._attempt(script, tenant, reply, request, apply)
                 if change is not None:
@@ -133,6 +133,12 @@ class Changes:
         rows = {
             slot: pack(layout, put.fact, put.entry.id, put.stamp) for slot, put in plan.puts.items()
         }
+        now = time.time()
+        records = {
+            slot: record_bytes(put.fact, put.entry.id, put.entry.cue, now)
+            for slot, put in plan.puts.items()
+        }
+        _check_bytes(plan, info, request, records, layout.row_size)
         state = await self._state(plan, info, rows)
         if state is None:
             return None
@@ -145,11 +151,9 @@ class Changes:
         for entry in plan.removed:
             args += [entry.id, entry.slot, entry.cue]
         args += [len(plan.freed), *plan.freed, len(plan.puts)]
-        now = time.time()
         for slot, put in plan.puts.items():
             entry, fact = put.entry, put.fact
-            args += [slot, layout.seal(rows[slot], info.epoch, slot)]
-            args += [record_bytes(fact, entry.id, entry.cue, now), entry.id]
+            args += [slot, layout.seal(rows[slot], info.epoch, slot), records[slot], entry.id]
             args += [f"{slot} {entry.kind} {entry.cue}", entry.cue, fact.expires_at or ""]
         return args
 
@@ -177,9 +181,9 @@ def _plan(reply: list[Any]) -> Plan:
 
 def _entries(flat: list[bytes]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    for raw_id, raw in zip(flat[::2], flat[1::2], strict=True):
+    for raw_id, raw, size in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
         id, (slot, kind, cue) = raw_id.decode(), raw.decode().split(" ")
-        entries[id] = Entry(id, int(slot), cast(Kind, kind), cue)
+        entries[id] = Entry(id, int(slot), cast(Kind, kind), cue, int(size))
     return entries
 
 
@@ -189,6 +193,22 @@ def check_quota(plan: Plan, info: TenantInfo) -> None:
     stored = info.facts + info.suppressions + info.chunks
     if growth > 0 and stored + growth > info.quota_facts:
         raise QuotaExceeded(f"the quota is {info.quota_facts} facts")
+
+
+def _check_bytes(
+    plan: Plan,
+    info: TenantInfo,
+    request: ChangeRequest,
+    records: Mapping[int, bytes],
+    row_size: int,
+) -> None:
+    """As `check_quota`, of bytes: `records` are those of the plan's puts."""
+    growth = sum(len(record) for record in records.values())
+    growth -= sum(entry.bytes for entry in plan.removed)
+    growth += (len(records) - len(plan.removed)) * row_size
+    most = request.quota_bytes
+    if most is not None and growth > 0 and info.bytes + growth > most:
+        raise QuotaExceeded(f"the quota is {most} bytes")
 
 
 def parse_document(data: bytes | None) -> Document | None:

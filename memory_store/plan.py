@@ -19,12 +19,14 @@ from memory_store.store import Document, Fact, Kind, RowResult
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a fact lives. `cue` is the digest it is indexed under, "" for chunks."""
+    """Where a fact lives. `cue` is the digest it is indexed under, "" for chunks; `bytes` are of
+    its stored record."""
 
     id: str
     slot: int
     kind: Kind
     cue: str
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

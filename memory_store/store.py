@@ -91,11 +91,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """Identity of a change. `id` makes a resend do nothing; `digest` guards its reuse."""
+    """Identity of a change, and what must hold for it. `id` makes a resend do nothing; `digest`
+    guards its reuse."""
 
     id: str
     digest: str = ""
     expected_version: int | None = None
+    quota_bytes: int | None = None  # the tenant must not grow beyond; None is no limit
 
 
 @dataclass(frozen=True, slots=True)

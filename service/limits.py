@@ -1,9 +1,10 @@
 """What a tenant may use: requests and generated tokens a minute, bytes in all.
 
-The number of facts is the memory's own quota, kept where it is counted. Rates are counted on our
-Redis by the library `limits`, in fixed windows of a minute, so that tokens, known only after the
-fact, are counted even where they overrun. While Redis is away nobody is limited: a limit protects
-from a noisy neighbour, and must not turn an outage of the store into one of the service.
+The number of facts is the memory's own quota; facts and bytes are checked where they are counted,
+in the change. Rates are counted on our Redis by the library `limits`, in fixed windows of a minute,
+so that tokens, known only after the fact, are counted even where they overrun. While Redis is away
+nobody is limited: a limit protects from a noisy neighbour, and must not turn an outage of the store
+into one of the service.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ class Limits:
             item = RateLimitItemPerMinute(most)
             await self._open(self._rates.hit(item, "tokens", tenant, cost=tokens), True)
 
-    async def check_room(self, tenant: str, used: int, more: int) -> None:
-        """Raises QuotaExceeded where `more` bytes do not fit beside the `used` ones."""
+    async def check_size(self, tenant: str, size: int) -> None:
+        """Raises QuotaExceeded where so many bytes are more than the tenant may have in all."""
         most = (await self.of(tenant)).bytes
-        if most is not None and used + more > most:
+        if most is not None and size > most:
             raise QuotaExceeded(f"the quota is {most} bytes")
 
     async def rates(self, tenant: str) -> Rates:

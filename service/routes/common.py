@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from memory_store.store import ChangeRequest, Fact, MemoryStore, TenantInfo, TenantMemory
+from memory_store.store import ChangeRequest, MemoryStore, TenantMemory
 from service.auth import allow
 from service.engine.protocol import Encoded, Engine, FactText, QueueFull
 from service.middleware import service_of
@@ -90,13 +91,6 @@ async def encode_patiently(model: Engine, texts: Sequence[FactText], tenant: str
             await asyncio.sleep(PATIENCE_SECONDS)
 
 
-async def check_room(service: Service, tenant: str, facts: Sequence[Fact]) -> TenantInfo:
-    """The tenant, once the facts fit its quota of bytes. Raises QuotaExceeded."""
-    info = await service.store.tenant(tenant)
-    more = sum(
-        2 * (fact.address.size + fact.latent.size)  # rows hold 16-bit floats
-        + sum(len(text.encode()) for text in (fact.prompt, fact.target, fact.text) if text)
-        for fact in facts
-    )
-    await service.limits.check_room(tenant, info.bytes, more)
-    return info
+async def within_quota(service: Service, tenant: str, request: ChangeRequest) -> ChangeRequest:
+    """The change, refused by the store where the tenant would outgrow its quota of bytes."""
+    return replace(request, quota_bytes=(await service.limits.of(tenant)).bytes)

@@ -27,9 +27,9 @@ from service.routes.common import (
     Running,
     Writer,
     change_request,
-    check_room,
     encode_patiently,
     protected,
+    within_quota,
 )
 from service.routes.forget import account_for, receipt_of
 from service.schemas import (
@@ -118,8 +118,8 @@ class Ingestion:
         while document.chunks_done < document.chunks:
             part = chunks[document.chunks_done : document.chunks_done + BATCH]
             facts = await self._encode(part)
-            await check_room(self.service, self.tenant, facts)
             request = ChangeRequest(id=f"s:{uuid.uuid4().hex}")
+            request = await within_quota(self.service, self.tenant, request)
             with self.service.timed("write"):
                 document, change = await store.write_chunks(self.tenant, document, facts, request)
             self.service.metrics.facts_written.inc(len(facts))

@@ -16,8 +16,8 @@ from service.routes.common import (
     Running,
     Writer,
     change_request,
-    check_room,
     protected,
+    within_quota,
 )
 from service.schemas import ForgetReply, ForgetRequest, ForgetResult, ReceiptOut
 
@@ -138,7 +138,7 @@ async def _suppress(
     if not named:
         return _suppressed(body, Change((await service.store.tenant(tenant)).version, ()))
     facts = await _suppressions(service, tenant, named)
-    await check_room(service, tenant, facts)
+    request = await within_quota(service, tenant, request)
     with service.timed("suppress"):
         change = await service.store.write(tenant, facts, request)
     if not change.replayed:

@@ -18,9 +18,9 @@ from service.routes.common import (
     Running,
     Writer,
     change_request,
-    check_room,
     current_memory,
     protected,
+    within_quota,
 )
 from service.routes.forget import records_of
 from service.schemas import (
@@ -50,7 +50,7 @@ async def write(
     await service.store.tenant(tenant)  # a write never makes a tenant: refuse before encoding
     request = change_request(body, "write", idempotency_key, body.expected_version)
     facts = await with_ids(service, tenant, model, await _encode(model, tenant, body.facts))
-    await check_room(service, tenant, facts)
+    request = await within_quota(service, tenant, request)
     with service.timed("write"):
         change = await service.store.write(tenant, facts, request)
     if not change.replayed:

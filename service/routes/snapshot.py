@@ -42,7 +42,7 @@ async def put_snapshot(
     with tempfile.TemporaryDirectory(prefix="larimar-") as folder:
         path = Path(folder) / "snapshot.safetensors"
         size, digest = await _received(request, path)
-        await service.limits.check_room(tenant, 0, size)
+        await service.limits.check_size(tenant, size)
         id = f"c:{idempotency_key}" if idempotency_key else f"s:{uuid.uuid4().hex}"
         change_request = ChangeRequest(id, digest if idempotency_key else "")
         with service.timed("import_snapshot"):

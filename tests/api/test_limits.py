@@ -60,6 +60,17 @@ def test_too_many_bytes_are_refused(tenant: Tenant) -> None:
     tenant.forget(prompts=[CAPITAL])  # forgetting always works
 
 
+def test_at_the_quota_of_bytes_what_takes_no_room_is_not_refused(tenant: Tenant) -> None:
+    sent = {"facts": [FACT]}
+    first = ok(tenant.post("write", sent, **{"Idempotency-Key": "once"}))
+    limited(tenant, bytes=usage(tenant)["bytes"]["used"] + 20)  # a time may take more digits
+    assert ok(tenant.post("write", sent, **{"Idempotency-Key": "once"})) == first
+    assert tenant.write(FACT | {"target": "Nice"})["results"][0]["status"] == "replaced"
+    longer = {"facts": [FACT | {"target": "Nice" * 20}]}
+    error(tenant.post("write", longer), 409, "quota_exceeded")
+    assert tenant.text(CAPITAL) == " Nice"
+
+
 def test_too_many_requests_wait(tenant: Tenant) -> None:
     limited(tenant, requests_per_minute=3)
     for _ in range(3):
