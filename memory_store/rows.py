@@ -39,8 +39,9 @@ def check(fact: Fact, index: int, spec: MemorySpec) -> None:
     if fact.expires_at is not None and not 0 < fact.expires_at < math.inf:
         raise InvalidFact(index, "expires_at is not a time")
     try:
-        json.dumps(dict(fact.metadata), allow_nan=False).encode()
-        "".join(t for t in (fact.prompt, fact.target, fact.text) if t).encode()
+        json.dumps(dict(fact.metadata), allow_nan=False, ensure_ascii=False).encode()
+        texts = (fact.prompt, fact.target, fact.text, fact.document_id)
+        "".join(text for text in texts if text).encode()
     except (TypeError, ValueError) as error:
         raise InvalidFact(index, f"text or metadata cannot be stored: {error}") from error
 

@@ -4,8 +4,8 @@ Tensors, n rows in the order of writing, oldest first:
 
     keys       float16 (n, d)   addresses, unit length
     latents    float16 (n, C)
-    records    uint8   (bytes)  n JSON lines: id, kind ("fact", "suppression", "chunk"), and where
-                                there is one prompt, target, text, document_id, metadata,
+    records    uint8   (bytes)  n JSON lines: id, kind ("fact", "suppression", "chunk"), prompt and
+                                target, or text, and where there is one document_id, metadata,
                                 created_at, expires_at, cue (the digest it is indexed under;
                                 without it the cue is the prompt, else the text)
     documents  uint8   (bytes)  JSON lines: id, digest, chunks, chunks_done, created_at
@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from memory_store.cue import digest
 from memory_store.errors import CheckpointMismatch, InvalidFact, SnapshotInvalid
 from memory_store.pages import STATES, K, Rows, live
 from memory_store.plan import Entry
-from memory_store.rows import check, identity
+from memory_store.rows import ID, check, identity
 from memory_store.store import Document, Fact, MemorySpec, Policy
 from memory_store.view import View
 
@@ -202,20 +202,27 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     sound = (
         isinstance(fields, dict)
         and isinstance(fields.get("id"), str)
-        and fields.get("kind") in STATES
+        and isinstance(fields.get("kind"), str)
+        and fields["kind"] in STATES
         and all(isinstance(fields.get(name, ""), str) for name in TEXTS)
         and isinstance(fields.get("metadata", {}), dict)
         and _number(fields.setdefault("created_at", 0.0))
         and ("expires_at" not in fields or _number(fields["expires_at"]))
-        and DIGEST.fullmatch(str(fields.get("cue", "0" * 32))) is not None
+        and isinstance(fields.get("cue", ""), str)
+        and DIGEST.fullmatch(fields.get("cue", "0" * 32)) is not None
     )
     if not sound:
         raise SnapshotInvalid(f"record {number} has a missing or wrong field")
+    if bool(fields.get("prompt")) != bool(fields.get("target")):
+        raise SnapshotInvalid(f"record {number} has a prompt or a target without the other")
+    if not (fields.get("prompt") or fields.get("text")):
+        raise SnapshotInvalid(f"record {number} has neither prompt and target nor text")
     return cast(dict[str, Any], fields)
 
 
 def _number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(cast(float, value))
+    """Whether a float holds it: JSON knows larger integers."""
+    return type(value) in (int, float) and abs(cast(float, value)) <= sys.float_info.max
 
 
 def _document(line: bytes) -> Document:
@@ -226,6 +233,7 @@ def _document(line: bytes) -> Document:
     sound = (
         document is not None
         and all(isinstance(text, str) for text in (document.id, document.digest))
+        and ID.fullmatch(document.id) is not None
         and all(type(count) is int for count in (document.chunks, document.chunks_done))
         and 0 < document.chunks_done <= document.chunks
         and _number(document.created_at)

@@ -18,8 +18,10 @@ from redis.asyncio import Redis
 from safetensors.numpy import load_file, save_file
 
 from memory_store import errors
+from memory_store.pages import Layout
 from memory_store.redis_store import RedisStore
-from memory_store.snapshot import Snapshot
+from memory_store.rows import pack, record_bytes
+from memory_store.snapshot import FACT_FIELDS, Snapshot
 from memory_store.store import Document
 from tests.contract.conftest import MakeStore, request
 from tests.unit.memory_store.facts import SMALL, assert_same, clustered, fact, facts_at, near, unit
@@ -98,7 +100,9 @@ async def test_life_goes_on_after_an_import(
 
 async def test_a_client_can_author_one(store: RedisStore, tenant: str, tmp_path: Path) -> None:
     keys = clustered(3, 16, 0.5).astype(np.float16)
-    lines = [{"id": f"mine-{n}", "kind": "fact", "prompt": f"Cue {n}"} for n in range(3)]
+    lines = [
+        {"id": f"mine-{n}", "kind": "fact", "prompt": f"Cue {n}", "target": "x"} for n in range(3)
+    ]
     write_file(
         tmp_path / "mine.safetensors",
         keys=keys,
@@ -128,7 +132,7 @@ def write_file(path: Path, meta: dict[str, str] | None = None, **tensors: Any) -
 
 
 def tensors(**changes: Any) -> dict[str, Any]:
-    two = '{"id":"a","kind":"fact","prompt":"x"}\n{"id":"b","kind":"fact","prompt":"y"}\n'
+    two = '{"id":"a","kind":"fact","text":"x"}\n{"id":"b","kind":"fact","text":"y"}\n'
     sound = {
         "keys": unit(np.eye(2, 16, dtype=np.float32)).astype(np.float16),
         "latents": np.ones((2, 8), np.float16),
@@ -143,7 +147,13 @@ def records(*lines: Any) -> dict[str, Any]:
     return tensors(records=as_bytes(text))
 
 
-A, B = {"id": "a", "kind": "fact", "prompt": "x"}, {"id": "b", "kind": "fact", "prompt": "y"}
+def documents(**changes: Any) -> dict[str, Any]:
+    sound = {"id": "d", "digest": "x", "chunks": 2, "chunks_done": 1, "created_at": 1}
+    return tensors(documents=as_bytes(json.dumps(sound | changes) + "\n"))
+
+
+A, B = {"id": "a", "kind": "fact", "text": "x"}, {"id": "b", "kind": "fact", "text": "y"}
+LONE = "\ud800"  # half of a character: JSON can say it, UTF-8 cannot
 BAD: dict[str, Callable[[], dict[str, Any]]] = {
     "nan latent": lambda: tensors(latents=np.full((2, 8), np.nan, np.float16)),
     "infinite latent": lambda: tensors(latents=np.full((2, 8), np.inf, np.float16)),
@@ -160,16 +170,24 @@ BAD: dict[str, Callable[[], dict[str, Any]]] = {
     "no id": lambda: records({"kind": "fact"}, B),
     "bad id": lambda: records(A | {"id": "a b"}, B),
     "bad kind": lambda: records(A | {"kind": "other"}, B),
+    "kind is a list": lambda: records(A | {"kind": []}, B),
+    "a time no float holds": lambda: records(A | {"created_at": 10**400}, B),
+    "half a character in a text": lambda: records(A | {"text": LONE}, B),
+    "half a character in metadata": lambda: records(A | {"metadata": {"k": LONE}}, B),
+    "half a character in a document's name": lambda: records(A | {"document_id": LONE}, B),
+    "prompt without target": lambda: records(A | {"prompt": "x"}, B),
+    "target without prompt": lambda: records(A | {"target": "x"}, B),
+    "nothing said": lambda: records({"id": "a", "kind": "fact"}, B),
     "bad text": lambda: records(A | {"text": 1}, B),
     "bad metadata": lambda: records(A | {"metadata": []}, B),
     "bad expiry": lambda: records(A | {"expires_at": True}, B),
     "bad cue": lambda: records(A | {"cue": "zz"}, B),
     "the same id twice": lambda: records(A, B | {"id": "a"}),
-    "the same cue twice": lambda: records(A, B | {"prompt": " X"}),
+    "the same cue twice": lambda: records(A, B | {"text": " X"}),
     "bad document": lambda: tensors(documents=as_bytes('{"id":1}\n')),
-    "document done twice": lambda: tensors(
-        documents=as_bytes('{"id":"d","digest":"x","chunks":1,"chunks_done":2,"created_at":1}\n')
-    ),
+    "document done twice": lambda: documents(chunks_done=3),
+    "document with half a character": lambda: documents(id=LONE),
+    "document of a time no float holds": lambda: documents(created_at=10**400),
 }
 
 
@@ -234,6 +252,33 @@ def test_any_damage_is_noticed(sound: Path, data: st.DataObject) -> None:
     same = load_file(damaged)  # damage to what carries no meaning: white space, the version
     assert all(np.array_equal(same[name], tensors()[name]) for name in tensors())
     assert read.n == 2
+
+
+FIELDS = (*FACT_FIELDS, "created_at", "cue")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(LONE),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@given(JSON, st.sampled_from(FIELDS), st.sampled_from(Document.__slots__))
+def test_any_value_is_refused_or_can_be_stored(
+    sound: Path, value: Any, field: str, of_document: str
+) -> None:
+    path = sound.with_name("valued.safetensors")
+    for made in (records(A | {field: value}, B), documents(**{of_document: value})):
+        write_file(path, **made)
+        try:
+            read = Snapshot(path, SMALL)
+        except errors.SnapshotInvalid:
+            continue
+        for item in (item for batch in read.batches() for item in batch):
+            fact, entry = item.fact, item.entry
+            pack(Layout(SMALL), fact, entry.id, 1)
+            record_bytes(fact, entry.id, entry.cue, item.created_at)
+        assert all(document.id.encode() for document in read.documents)
 
 
 async def test_quota_and_version_hold_for_imports(
