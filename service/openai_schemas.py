@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.schemas import Prompts, PromptText, Reply, Stops, Usage
 
-UNSUPPORTED = ("best_of", "echo", "frequency_penalty", "functions", "logit_bias",
+UNSUPPORTED = ("echo", "frequency_penalty", "functions", "logit_bias",
                "presence_penalty", "suffix", "tools")  # fmt: skip
 MAX_CHOICES = 64
 MAX_MESSAGES = 256
@@ -42,8 +52,9 @@ class OpenAiBody(BaseModel):
             for name in UNSUPPORTED:
                 if data.get(name):
                     raise ValueError(f"`{name}` is not offered")
-            wanted = data.get("response_format")
-            if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+            if (data.get("best_of") or 1) not in (1, data.get("n")):  # all of them are sent
+                raise ValueError("`best_of` is not offered")
+            if data.get("response_format") not in (None, {"type": "text"}):
                 raise ValueError("only `response_format` text is offered")
         return data
 
@@ -78,15 +89,32 @@ def _joined(content: Any) -> Any:
     return "".join(part["text"] for part in content)
 
 
+def _content(content: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+    """Of a system message, clients send an empty one where there is nothing to say."""
+    text = _joined(content)
+    if text == "" and info.data.get("role") in ("system", "developer"):
+        return ""
+    checked: str = check(text)
+    return checked
+
+
+def _asking(messages: list[Message]) -> list[Message]:
+    if not any(message.content for message in messages):
+        raise PydanticCustomError("blank_text", "must not all be blank")
+    return messages
+
+
 class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[PromptText, BeforeValidator(_joined)]
+    content: Annotated[PromptText, WrapValidator(_content)]
 
 
 class ChatRequest(OpenAiBody):
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[
+        list[Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_asking)
+    ]
     max_completion_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None

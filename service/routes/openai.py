@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -166,9 +166,9 @@ def _conversation(
         {"role": "system" if m.role == "developer" else m.role, "content": m.content}
         for m in body.messages
     ]
-    asked: Sequence[str] = [m.content for m in body.messages if m.role == "user"]
+    said = [m for m in body.messages if m.content]
+    query = ([m for m in said if m.role == "user"] or said)[-1].content
     prompt = model.render_chat(messages)
-    query = asked[-1] if asked else body.messages[-1].content
     top = (body.top_logprobs or 0) if body.logprobs else None
     length = body.max_completion_tokens or CHAT_TOKENS
     return [

@@ -220,6 +220,7 @@ BAD: list[tuple[str, dict[str, Any], str | None]] = [
     ("chat/completions", CHAT | {"frequency_penalty": 0.5}, None),
     ("completions", {"prompt": "x", "logit_bias": {"50256": -100}}, None),
     ("chat/completions", CHAT | {"response_format": {"type": "json_object"}}, None),
+    ("completions", {"prompt": "x", "best_of": 2}, None),
 ]
 
 
@@ -241,9 +242,22 @@ def test_fields_that_change_nothing_are_ignored(admin: httpx.Client, tenant: Ten
         "seed": None,
         "stop": None,
         "presence_penalty": 0,
+        "logit_bias": {},
         "response_format": {"type": "text"},
+        "messages": [{"role": "system", "content": ""}, *CHAT["messages"]],
     }
     ok(admin.post("/v1/chat/completions", json=body, headers=header))
+    ok(admin.post("/v1/completions", json={"prompt": "x", "best_of": 1}, headers=header))
+
+
+@pytest.mark.parametrize(("role", "param"), [("system", ""), ("user", "[0].content")])
+def test_a_conversation_that_says_nothing_is_refused(
+    admin: httpx.Client, tenant: Tenant, role: str, param: str
+) -> None:
+    header = {"X-Larimar-Tenant": tenant.name}
+    body = CHAT | {"messages": [{"role": role, "content": ""}]}
+    response = admin.post("/v1/chat/completions", json=body, headers=header)
+    assert error(response, 422, "blank_text")["param"] == f"messages{param}"
 
 
 def test_an_error_in_a_stream_reaches_the_client(running: Running, tenant: Tenant) -> None:
