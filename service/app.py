@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
+from starlette.routing import Match
 
 from memory_store.store import MemoryStore
 from service import __version__, middleware
@@ -72,6 +73,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorReply, "description": "The request was refused; nothing was written."},
     "5XX": {"model": ErrorReply, "description": "The service failed or cannot serve now."},
 }
+METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 ROUTER_CODES = {404: "not_found", 405: "method_not_allowed", 413: TABLE[BodyTooLarge][1]}
 
 
@@ -118,8 +120,19 @@ def _operation_id(route: APIRoute) -> str:
 async def _on_http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     code = ROUTER_CODES.get(exc.status_code, "invalid_request")
-    problem = Problem(exc.status_code, code, exc.detail, headers=exc.headers or {})
+    headers = _allowed(request) if exc.status_code == 405 else exc.headers
+    problem = Problem(exc.status_code, code, exc.detail, headers=headers or {})
     return middleware.problem_response(problem, request.state.request_id)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """What the path offers: the router names only the methods of its first route."""
+
+    def offered(method: str) -> bool:
+        scope = dict(request.scope) | {"method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {"Allow": ", ".join(filter(offered, METHODS))}
 
 
 async def _on_validation_error(request: Request, exc: Exception) -> Response:
