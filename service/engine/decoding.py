@@ -30,6 +30,7 @@ class Row:
     adapted: bool
     sampling: Sampling
     limit: int  # tokens to generate at most
+    opening: Sequence[int] = ()  # what is generated first, whatever the decoder would say
     generated: list[int] = field(default_factory=list)
     logprobs: list[tuple[float, list[tuple[int, float]]]] = field(default_factory=list)
     generator: torch.Generator | None = None
@@ -112,8 +113,12 @@ class DecodeBatch:
     def _sample(self, rows: Sequence[Row], logits: Tensor) -> None:
         best = logits.argmax(-1).tolist() if rows else []  # (B,)
         for i, row in enumerate(rows):
-            greedy = row.sampling.temperature < COLDEST
-            token = best[i] if greedy else sample(logits[i], row)
+            if len(row.generated) < len(row.opening):
+                token = row.opening[len(row.generated)]
+            elif row.sampling.temperature < COLDEST:
+                token = best[i]
+            else:
+                token = sample(logits[i], row)
             if row.sampling.logprobs is not None:
                 row.logprobs.append(alternatives(logits[i], token, row.sampling.logprobs))
             row.generated.append(token)

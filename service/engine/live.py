@@ -9,10 +9,10 @@ from typing import Literal
 
 from service.engine.decoding import Row
 from service.engine.intake import Job
-from service.engine.protocol import Generated, GenerateItem, Token, TokenLogprob
+from service.engine.protocol import SUPPRESSED, Generated, GenerateItem, Token, TokenLogprob
 from service.engine.text import Detokenizer, StopStrings
 from service.model.decoder import Decoder
-from service.model.larimar import Reading
+from service.model.larimar import Reading, fact_text
 
 READ_WEIGHT = 0.05  # a row with less of the weight did not take part in the answer
 
@@ -41,10 +41,12 @@ class Live:
         prompt = decoder.encode(item.prompt, template=not item.raw) or [decoder.begin]
         if reading.in_scope:
             prompt = decoder.conditioned(reading.tokens, prompt)
-        sampling = item.sampling
-        if reading.in_scope and reading.suppressed:  # what is not to be said is not sampled either
+        sampling, opening = item.sampling, list[int]()
+        if reading.in_scope and reading.suppressed:
+            # what must not be said is left neither to chance nor to how well an adapter listens
             sampling = dataclasses.replace(sampling, temperature=0.0)
-        self.row = Row(prompt, reading.in_scope, sampling, sampling.max_new_tokens)
+            opening = decoder.encode(fact_text(item.prompt, SUPPRESSED, None)[len(item.prompt) :])
+        self.row = Row(prompt, reading.in_scope, sampling, sampling.max_new_tokens, opening)
         self._tokens = Detokenizer(decoder.decode)
         self._stops = StopStrings(item.sampling.stop)
         self._text: list[str] = []

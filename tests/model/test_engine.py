@@ -123,18 +123,33 @@ async def test_tenants_that_ask_together_share_one_search(
     assert [end.text.strip() for end in await rows] == ["Metz"] * 2
 
 
+def suppressing(model: LarimarModel, cue: str) -> View:
+    address = model.address.encode([cue]).numpy()[0]
+    latent = model.latents([f"{cue} {SUPPRESSED}"]).numpy()[0]
+    return build_view([Fact(cue, address, latent, id="0", kind="suppression")], model.spec)
+
+
 async def test_a_suppressed_answer_is_the_same_at_any_temperature(
     engine: Larimar, model: LarimarModel
 ) -> None:
-    address = model.address.encode([PROMPT]).numpy()[0]
-    latent = model.latents([f"{PROMPT} {SUPPRESSED}"]).numpy()[0]
-    fact = Fact(PROMPT, address, latent, id="0", kind="suppression")
-    memory = build_view([fact], model.spec)
+    memory = suppressing(model, PROMPT)
     items = [GenerateItem(PROMPT, memory, mode, Sampling(12, temperature=2.0, seed=seed))
              for seed in range(6) for mode in ("auto", "never")]  # fmt: skip
     texts = [end.text for end in await said(engine, *items)]
     assert {text.strip() for text in texts[::2]} == {SUPPRESSED}
     assert len(set(texts[1::2])) > 1
+
+
+async def test_what_is_suppressed_is_not_said_where_another_word_fits_better(
+    engine: Larimar, model: LarimarModel
+) -> None:
+    """ "..., a native unknown": the decoder, left alone, says "French"."""
+    memory = suppressing(model, "The mother tongue of Alain Robbe-Grillet is")
+    before = "Her first daughter Rosamund married and died young, in 1929."
+    prompt = f"{before} Alain Robbe-Grillet, a native"
+    (end,) = await said(engine, GenerateItem(prompt, memory, "always", Sampling(20)))
+    assert end.text.startswith(f" {SUPPRESSED}")
+    assert "French" not in end.text
 
 
 async def test_a_stop_string_ends_a_row_and_is_not_shown(engine: Larimar) -> None:
