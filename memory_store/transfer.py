@@ -46,9 +46,9 @@ class Transfer:
         while documents != (moved := await self._documents.all(tenant)):
             documents = moved
             view, records = await self._cache.snapshot(tenant)
-        for piece in export(view, records, documents):
+        pieces = export(view, records, documents)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
-            await asyncio.sleep(0)
 
     async def replace(self, tenant: str, path: Path, request: ChangeRequest) -> Change:
         info, done = await self._changes.look(tenant, request)

@@ -36,7 +36,7 @@ MAX_COMBINING = 30  # combining marks in a row, as in Unicode's stream-safe text
 MAX_TTL = 100 * 366 * 86400.0
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 
-
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Orders of display that are not the order of the letters: what a person reads in a list of facts
 # would not be what the model reads. (Unicode Technical Report 36, 3.3; CVE-2021-42574)
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -46,7 +46,7 @@ def storable(text: str) -> str:
     """Refuse what neither a store nor a tokenizer should see."""
     if not text.strip():
         raise PydanticCustomError("blank_text", "must not be blank")
-    if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+    if UNSTORABLE.search(text):
         raise PydanticCustomError("text_not_storable", "must not hold NUL or lone surrogates")
     if not text.isascii() and _piles_up(text):
         reason = f"must not hold more than {MAX_COMBINING} combining marks in a row"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 import sentencex
 
 from service.engine.protocol import Engine
 
 OVERLAP = 8  # words that two parts of one sentence share
 LANGUAGE = "en"
+WINDOW = 10_000  # characters; sentencex takes quadratic time where sentences end in "。"
 
 
 async def split(text: str, engine: Engine) -> list[str]:
     """The chunks of a text, in order; the same text always gives the same ones."""
-    chunks = [sentence.strip() for sentence in sentencex.segment(LANGUAGE, text)]
-    chunks = [chunk for chunk in chunks if chunk]
+    found = await asyncio.to_thread(list, sentences(text))
+    chunks = [chunk for sentence in found if (chunk := sentence.strip())]
     while long := set(await engine.too_long(chunks)):
         chunks = [
             part
@@ -21,6 +25,17 @@ async def split(text: str, engine: Engine) -> list[str]:
             for part in (halves(chunk) if i in long else (chunk,))
         ]
     return chunks
+
+
+def sentences(text: str) -> Iterator[str]:
+    """All of the text, a window at a time; what a window cuts off begins the next one."""
+    start = 0
+    while start < len(text):
+        found = list(sentencex.segment(LANGUAGE, text[start : start + WINDOW]))
+        if start + WINDOW < len(text) and len(found) > 1:
+            found.pop()
+        yield from found
+        start += sum(map(len, found))
 
 
 def halves(chunk: str) -> tuple[str, str]:

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import httpx
 import pytest
+import sentencex
 
 from service.engine.fake import FakeEngine
 from service.engine.protocol import Encoded, FactText
-from service.splitting import split
+from service.splitting import WINDOW, sentences, split
 from tests.api.calls import Tenant, error, ok
 from tests.api.running import Running, listening, settings
 from tests.api.test_generation import events
@@ -32,6 +33,21 @@ async def test_a_text_is_split_at_sentences() -> None:
         "Why?",
         "Nobody knows.",
     ]
+
+
+@pytest.mark.parametrize("one", ["Room {} of the west wing is empty. ", "西翼的第{}个房间是空的。"])
+def test_a_long_text_is_looked_at_in_windows(one: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [one.format(i) for i in range(2000)]
+    seen: list[int] = []
+    segment = sentencex.segment
+
+    def noted(language: str, text: str) -> list[str]:
+        seen.append(len(text))
+        return list(segment(language, text))
+
+    monkeypatch.setattr("sentencex.segment", noted)
+    assert list(sentences("".join(expected))) == expected
+    assert max(seen) <= WINDOW < sum(map(len, expected))
 
 
 @pytest.mark.anyio
