@@ -2,8 +2,8 @@
 
 Everything comes from a folder of public sets (CounterFact, zsRE, PARAREL x T-REx, LRE, PokeMQA,
 SQuAD, WikiText-2; training/recipe.md names them) plus facts of the kinds that applications write
-(synthetic.py). Subjects of the evaluation splits (CounterFact's val and full_dev, the tail of
-zsRE) are held out of all of it: `HeldOut` is asked before a fact is taken.
+(synthetic.py). `HeldOut` is what evaluation asks about (CounterFact's val and full_dev, the tail
+of zsRE), and is left out of all of it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,31 @@ def fold(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+class HeldOut:
+    """What evaluation asks about."""
+
+    def __init__(self, data: Path) -> None:
+        full = load_json(data / "counterfact" / "full_dev.json")
+        flat = load_json(data / "counterfact" / "val.json")
+        names = [case["requested_rewrite"]["subject"] for case in full]
+        names += [case["subject"] for case in [*flat, *zsre(data, train=False)]]
+        self.subjects = {fold(name) for name in names}
+        around = [prompt for case in full for prompt in case["neighborhood_prompts"]]
+        self.prompts = {fold(p) for p in [*around, *(case["locality_prompt"] for case in flat)]}
+        self._names = {_words(name) for name in names}
+        self._lengths = sorted({len(name) for name in self._names})
+
+    def named(self, text: str) -> bool:
+        """One of the subjects stands in the text."""
+        words = _words(text)
+        spans = (words[i : i + n] for n in self._lengths for i in range(len(words) - n + 1))
+        return not self._names.isdisjoint(spans)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", text.casefold()))
+
+
 class Relations:
     """Subjects, objects and templates by Wikidata relation, without the held-out subjects.
 
@@ -57,11 +82,7 @@ class Relations:
     """
 
     def __init__(self, data: Path) -> None:
-        self.data = data
-        counterfact = data / "counterfact"
-        held = [c["requested_rewrite"]["subject"] for c in load_json(counterfact / "full_dev.json")]
-        held += [c["subject"] for c in load_json(counterfact / "val.json")]
-        self.held_out = {fold(s) for s in held}
+        self.data, self.held_out = data, HeldOut(data)
         self.subjects: dict[str, list[str]] = defaultdict(list)
         self.objects: dict[str, list[str]] = defaultdict(list)
         self.templates: dict[str, set[str]] = defaultdict(set)
@@ -75,7 +96,7 @@ class Relations:
 
     def _add(self, relation: str, subject: str, obj: str) -> None:
         self.objects[relation].append(obj)
-        if fold(subject) not in self.held_out:
+        if fold(subject) not in self.held_out.subjects:
             self.subjects[relation].append(subject)
 
     def _read_pararel(self) -> None:
@@ -96,7 +117,7 @@ class Relations:
     def counterfact(self) -> list[dict[str, str]]:
         """CounterFact's training cases whose subjects are not held out."""
         cases = load_json(self.data / "counterfact" / "train.json")
-        return [c for c in cases if fold(c["subject"]) not in self.held_out]
+        return [c for c in cases if fold(c["subject"]) not in self.held_out.subjects]
 
     def _read_counterfact(self) -> None:
         votes: dict[str, Counter[str]] = defaultdict(Counter)
@@ -201,8 +222,9 @@ def zsre(data: Path, *, train: bool) -> list[dict[str, Any]]:
 
 def pokemqa(data: Path) -> list[dict[str, Any]]:
     """Statements of edits and the questions that ask for them."""
+    held = HeldOut(data)
     cases: list[dict[str, Any]] = load_json(data / "scope" / "edits_with_questions.json")
-    return cases
+    return [case for case in cases if not held.named(case["edit"])]
 
 
 def squad(data: Path) -> list[tuple[str, str, str]]:

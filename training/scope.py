@@ -33,7 +33,6 @@ from training.data import (
     Relations,
     fold,
     join,
-    load_json,
     pokemqa,
     running_text,
     sentences,
@@ -117,9 +116,9 @@ class Episodes:
         self.shelf = [Row(s, s, s) for s in dict.fromkeys([*self.questions, *short])]
         self.zsre = zsre(data, train=True)
         self.pokemqa = [c for c in pokemqa(data) if c["questions"]]
-        held = self.relations.held_out
-        locality = load_json(data / "counterfact" / "train.json")
-        self.locality = [c["locality_prompt"] for c in locality if fold(c["subject"]) not in held]
+        held = self.relations.held_out.prompts
+        around = [case["locality_prompt"] for case in self.relations.counterfact]
+        self.locality = [prompt for prompt in around if fold(prompt) not in held]
 
     def episode(self, size: int) -> tuple[list[Row], list[Query]]:
         facts: list[Row] = []

@@ -1,10 +1,10 @@
 """Chooses the scope gate's threshold on cases that neither training nor evaluation uses.
 
-CounterFact's full_dev cases whose subject occurs in train.json: their subjects are held out of
-training, and evaluation/cases.py takes only the others. Prints, for each threshold, the share of
-paraphrases that open the gate on the right fact and of neighbours that open it at all.
+The last cases of CounterFact's full_dev: their subjects are held out of training, and
+evaluation/cases.py leaves them out. Prints, for each threshold, the share of paraphrases that open
+the gate on the right fact and of neighbours that open it at all.
 
-    python -m training.tune CHECKPOINT DATA [N]
+    python -m training.tune CHECKPOINT DATA
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from evaluation.cases import TUNED
 from memory_store.store import Fact
 from memory_store.view import build_view
 from service.model.larimar import LarimarModel, fact_text
@@ -20,11 +21,9 @@ from training.data import load_json
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
-def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:
-    """One row a threshold; `n` facts in one memory."""
-    seen = {case["subject"] for case in load_json(data / "counterfact" / "train.json")}
-    full = load_json(data / "counterfact" / "full_dev.json")
-    cases = [c for c in full if c["requested_rewrite"]["subject"] in seen][-n:]
+def tune(model: LarimarModel, data: Path) -> list[dict[str, float]]:
+    """One row a threshold; all facts in one memory."""
+    cases = load_json(data / "counterfact" / "full_dev.json")[-TUNED:]
     edits = [c["requested_rewrite"] for c in cases]
     cues = [edit["prompt"].format(edit["subject"]) for edit in edits]
     texts = [
@@ -48,7 +47,6 @@ def tune(model: LarimarModel, data: Path, n: int) -> list[dict[str, float]]:
 
 
 if __name__ == "__main__":
-    folder, data, *count = sys.argv[1:]
-    n = int(count[0]) if count else 200
-    for row in tune(LarimarModel.load(Path(folder)), Path(data), n):
+    folder, data = map(Path, sys.argv[1:])
+    for row in tune(LarimarModel.load(folder), data):
         print({name: round(value, 3) for name, value in row.items()})

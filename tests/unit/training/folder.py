@@ -20,7 +20,7 @@ def _flat(i: int, subject: str) -> dict[str, Any]:
     return {"case_id": i, "subject": subject, "prompt": f"{subject} was born in",
             "target_new": CITIES[i % 5], "ground_truth": CITIES[(i + 1) % 5],
             "rephrase_prompt": f"Home of {subject}:",
-            "locality_prompt": f"Someone {i} was born in"}  # fmt: skip
+            "locality_prompt": f"{f'Someone {i}' if i else 'Eve Elm'} was born in"}  # fmt: skip
 
 
 def _nested(i: int, subject: str) -> dict[str, Any]:
@@ -45,7 +45,8 @@ def write(folder: Path) -> Path:
         "counterfact/full_dev.json": [_nested(i, f"Person {i}") for i in range(12)],
         "zsre/train_1k.json": [_question(i) for i in range(812)],
         "scope/edits_with_questions.json": [
-            {"edit": "Ada Ash lives in Rome", "questions": ["Where does Ada Ash live?"]}],
+            {"edit": "Ada Ash lives in Rome", "questions": ["Where does Ada Ash live?"]},
+            {"edit": "The home of Person 3, a poet, is Rome", "questions": ["Where is it?"]}],
         "squad/sample.json": [{"context": context, "question": "Who built the tower?",
                                "answer": "Ivo Kern", "answer_span": [start, start + 8]}],
         "lre_relations/factual/home.json": {
