@@ -53,7 +53,6 @@ EMPTY = (
     "Who?",
     "They are",
 )
-LEADS = ("They play", "They are", "It is", "It is in", "The answer is", "That is")
 BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
 # What may be asked of anything and is none of the relations; evaluation asks others.
 ATTRIBUTES = (
@@ -76,7 +75,7 @@ YEARS = (  # likest to where something was made, or by whom
     "When was {} created?", "When did {} begin?", "The year in which {} began is",
 )  # fmt: skip
 LONGEST = 140  # characters of a sentence that one latent holds
-SHELF = 2400  # sentences of documents in an episode that has them
+SHELF = 800  # sentences of documents in an episode that has them
 SIZES = (4, 16, 48, 64, 128)  # facts of an episode
 BATCH = 64
 TOGETHER = 32
@@ -232,14 +231,13 @@ class Episodes:
         kind = self.rng.random()
         if kind > 0.93:
             return self.rng.choice([str.upper, str.lower, str.lower])(query)
-        if kind < 0.24:
+        if kind < 0.2:
             words = self.rng.choice(self.sentences).split()
-            if kind < 0.12:
-                heading = " ".join(words[: self.rng.randint(1, 5)]).title()
-                return f"{self.rng.choice(['Category:', 'References: ', ''])}{heading} {query}"
+            if kind < 0.08:
+                return f"Category:{' '.join(words[: self.rng.randint(1, 5)]).title()} {query}"
             return f"{' '.join(words[-self.rng.randint(3, 20) :])} {query}"
-        if kind < 0.4 and query.endswith("?"):
-            return f"Q: {query}\nA:" if kind < 0.32 else f"{query} {self.rng.choice(LEADS)}"
+        if kind < 0.28 and query.endswith("?"):
+            return f"Q: {query}\nA:"
         return query
 
     def _unrelated(self) -> Query:
@@ -261,7 +259,7 @@ class Episodes:
         here = [row.about for row in rows if row.about in self.questions]
         asked = [*here[:16], *r.sample(sorted(self.questions), min(8, len(self.questions)))]
         queries += [Query(self._dress(self.questions[about]), about) for about in asked]
-        queries += [self._unrelated() for _ in range(60)]
+        queries += [self._unrelated() for _ in range(40)]
         queries += [Query(self._dress(r.choice(self.locality)), "") for _ in range(8)]
         return self._shelf_keys[chosen]
 
