@@ -133,8 +133,9 @@ PANELS = [
         {
             "{{op}} refused or failed": rate("larimar_store_errors_total", by="op"),
             "stale reads": rate("larimar_stale_reads_total"),
+            "store away": rate("larimar_store_unavailable_total"),
         },
-        "A second. Stale reads: Redis cannot be reached.",
+        "A second. Stale reads, store away: Redis cannot be reached.",
     ),
     Panel(
         "Memories held",

@@ -109,6 +109,11 @@ class Metrics:
         self.stale_reads = Counter(
             "larimar_stale_reads", "Replies from a cache while the store was away.", registry=r
         )
+        self.store_unavailable = Counter(
+            "larimar_store_unavailable",
+            "Requests refused, and readiness probes answered, while the store was away.",
+            registry=r,
+        )
 
     def follow(self, engine: Engine, store: MemoryStore) -> None:
         """Show how engine, store and this loop are, whenever the metrics are read."""

@@ -170,6 +170,8 @@ def log_failure(exc: Exception, problem: Problem) -> None:
 def note_rejection(service: Service, problem: Problem) -> None:
     if problem.code in ("queue_full", "rate_limited", "draining", "starting"):
         service.metrics.rejections.labels(problem.code).inc()
+    elif problem.code == "store_unavailable":
+        service.metrics.store_unavailable.inc()
 
 
 class MetricsPort:

@@ -37,6 +37,8 @@ async def readyz(service: Running) -> ReadyReply:
     if service.lifecycle.state != "ready":
         raise service.lifecycle.ended()
     reachable = await _answers(service.store)
+    if not reachable:  # told where nobody else asks, too
+        service.metrics.store_unavailable.inc()
     return ReadyReply(
         status="ready",
         store="up" if reachable else "down",

@@ -112,6 +112,7 @@ LABELS = {
     "larimar_write_conflicts": set(),
     "larimar_engine_items": {"state"},
     "larimar_stale_reads": set(),
+    "larimar_store_unavailable": set(),
     "larimar_queue_duration_seconds": {"op"},
     "larimar_batch_size": {"op"},
     "larimar_event_loop_tasks": set(),

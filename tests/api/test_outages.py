@@ -49,6 +49,12 @@ def test_a_full_store_refuses_and_still_erases(server: EmbeddedValkey, tenant: T
     tenant.write(OTHER)
 
 
+def away(tenant: Tenant) -> float:
+    """How often somebody was told that the store is away."""
+    text = tenant.client.get("/metrics").text
+    return float(text.split("\nlarimar_store_unavailable_total ")[1].split("\n")[0])
+
+
 def test_reads_go_on_and_say_so_while_it_is_away(server: EmbeddedValkey, tenant: Tenant) -> None:
     def read() -> tuple[bool, str, str | None]:
         """Stale, what the latent says, what the store says beside it."""
@@ -59,8 +65,11 @@ def test_reads_go_on_and_say_so_while_it_is_away(server: EmbeddedValkey, tenant:
     before = read()
     os.kill(server.pid, signal.SIGKILL)
     assert read() == (True, before[1], None)
+    counted = away(tenant)
     refused = tenant.post("write", {"facts": [OTHER]})
     error(refused, 503, "store_unavailable")
+    assert ok(tenant.client.get("/readyz"))["store"] == "down"
+    assert away(tenant) == counted + 2
     assert int(refused.headers["Retry-After"]) >= 1
     server.stop()
     server.start()
