@@ -2,7 +2,7 @@
 
 CounterFact: full_dev.json (ROME's schema) and then val.json, one case a subject, without the last
 cases of full_dev, on which the gate's threshold is chosen (training/tune.py). zsRE: the tail of
-train_1k.json, one case a subject. KnowEdit's wiki_counterfact and TOFU took no part in training.
+train_1k.json, one case a subject. KnowEdit's wiki_counterfact took no part in training.
 """
 
 from __future__ import annotations
@@ -148,13 +148,6 @@ def _flat_answer(answer: Any) -> str:
     while isinstance(answer, list):
         answer = answer[0] if answer else ""
     return str(answer)
-
-
-def tofu(data: Path) -> list[tuple[str, str]]:
-    """Questions and answers about authors that do not exist."""
-    lines = (data / "forgetting" / "tofu_full.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines if line]
-    return [(row["question"], row["answer"]) for row in rows]
 
 
 def running_text(data: Path) -> list[str]:

@@ -162,11 +162,6 @@ class Relations:
         return rng.choice(self.objects[rng.choice(self._kin[target])])
 
     @cached_property
-    def relations_of(self) -> dict[str, list[str]]:
-        """Subject → relations that it is known with, for asks about another relation."""
-        return _turned(self.subjects)
-
-    @cached_property
     def _template_list(self) -> dict[str, list[str]]:
         return {relation: sorted(found) for relation, found in self.templates.items()}
 
