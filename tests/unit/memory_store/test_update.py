@@ -39,7 +39,7 @@ def batch(t: int, n: int, k: int, c: int) -> Batch:
         alpha[i, n - i % n :] = 0
     gram = torch.eye(k, dtype=torch.float64) + before.mT @ before
     cross = before.mT @ normal(t, 50 + n, c)
-    inverse = torch.linalg.inv(gram).contiguous()
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram)).contiguous()
     return inverse, inverse @ cross, w, normal(t, n, c), alpha
 
 
