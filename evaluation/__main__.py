@@ -22,7 +22,7 @@ def tables() -> dict[Path, dict[str, str]]:
         README: {"results": report.headline(suites)},
         QUALITY: {"results": full, "editors": report.comparison(editors),
                   "conditioning": report.grid(_training("ablations")["rows"]),
-                  "codec": report.grid(_lengths(_training("lengths")))},
+                  "codec": report.grid(_lengths(_training("lengths")["codecs"]))},
     }  # fmt: skip
 
 

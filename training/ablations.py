@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.report import stamp
 from service.model import lora
 from service.model.decoder import Decoder
 from training import adapter, held_out
@@ -141,14 +142,16 @@ def _kept(decoder: Decoder, source: adapter.Rows, answering: Answering) -> float
 
 
 def main(data: Path, file: Path, steps: int) -> None:
-    rows = []
+    rows, hardware = [], Hardware(Hardware.best().device)  # float32 on any device
+    made = stamp(hardware.device)
     for variant in VARIANTS:
         torch.manual_seed(0)
-        setup = Setup(data, file.parent, hardware=Hardware(Hardware.best().device))
+        setup = Setup(data, file.parent, hardware=hardware)
         rows.append(measure(setup, variant, steps, file.parent / "ablations"))
         rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}
         print(rounded, flush=True)
-    file.write_text(json.dumps({"steps": steps, "batch": 16, "rows": rows}, indent=2) + "\n")
+    found = {**made, "steps": steps, "batch": 16, "rows": rows}
+    file.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

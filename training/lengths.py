@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from benchmarks.report import stamp
 from service.model.checkpoint import DEFAULT
 from service.model.codec import Codec
 from service.model.larimar import LarimarModel
@@ -71,12 +72,13 @@ def main(data: Path, file: Path, steps: int) -> None:
     model = LarimarModel.load(DEFAULT)
     tokenizer = model.decoder.tokenizer.backend_tokenizer
     codec, hardware = model.codec, Hardware(Hardware.best().device)  # float32 on any device
+    made = stamp(hardware.device)
     found = {"refined": table(codec, data, tokenizer, codec.decode),
              "position by position": table(codec, data, tokenizer)}  # fmt: skip
     for tokens in TOKENS if steps else ():
         setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=hardware)
         found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
-    file.write_text(json.dumps(found, indent=1) + "\n")
+    file.write_text(json.dumps({**made, "codecs": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

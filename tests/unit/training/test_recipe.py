@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,12 +20,13 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
 )
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.main import app
 from memory_store.store import Fact
 from memory_store.view import build_view
-from service.model.checkpoint import FILES, Checkpoint
+from service.model.checkpoint import DEFAULT, FILES, Checkpoint
 from service.model.larimar import LarimarModel
 from tests.unit.training import folder
 from training import ablations, lengths, soup, stages
@@ -171,3 +174,12 @@ def test_wrong_steps_are_refused(pair: str, tmp_path: Path) -> None:
 
 def test_every_stage_has_its_steps() -> None:
     assert stages.STEPS.keys() == stages.STAGES.keys() == STEPS.keys()
+
+
+def test_the_defaults_are_what_ships() -> None:
+    card = Checkpoint(DEFAULT).card
+    command: Any = get_command(import_module("cli.train").app)
+    defaults = {p.name: p.default for p in command.params}
+    assert [defaults["threshold"], defaults["suppressed"]] == list(card["scope"].values())
+    assert stages.STEPS["scope"] == card["steps"]["scope"]
+    assert stages.STEPS["codec"] == card["start"]["steps"]["codec"]
