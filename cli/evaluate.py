@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
+
+from cli.http import stop
 
 app = typer.Typer(add_completion=False)
 
@@ -38,7 +41,12 @@ def evaluate(
         raise typer.BadParameter(f"no suite {suite!r}: choose from all, {', '.join(SUITES)}")
     for name in SUITES if suite == "all" else [suite]:
         started, facts = time.monotonic(), n or SUITES[name].n
-        with tenant(url, key, f"eval-{name}", cache) as one:
-            result = SUITES[name].run(one, data, facts)
+        try:
+            with tenant(url, key, f"eval-{name}", cache) as one:
+                result = SUITES[name].run(one, data, facts)
+        except FileNotFoundError as exc:
+            stop(f"{name}: {exc.filename} is missing (training/recipe.md lists the sets)")
+        except httpx.HTTPError as exc:
+            stop(f"{url} cannot be asked: {exc}")
         command = f"larimar eval {name} --data DIR --n {facts}"
         typer.echo(report.write(result, out, command, time.monotonic() - started))

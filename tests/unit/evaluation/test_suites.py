@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from evaluation.api import Tenant, tenant
 from evaluation.suites import SUITES
 from memory_store.embedded import EmbeddedValkey
@@ -105,3 +107,11 @@ def test_facts_that_the_service_refuses_are_named_and_the_others_written(url: st
         assert sorted(one.write(facts)) == [1, 3]
         assert [a.text for a in one.ask(["Fact 0 is", "Fact 4 is"])] == [" xxxxx", " xxxxx"]
         assert one.write(facts[1:2]) == [0]
+
+
+def test_a_set_that_is_missing_is_named(url: str, tmp_path: Path) -> None:
+    words = ["eval", "alias", "--data", str(tmp_path), "--url", url, "--key", ADMIN_KEY]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 1
+    assert "alias: " in ended.stderr
+    assert "wiki_counterfact_dev.json is missing" in ended.stderr
