@@ -22,7 +22,7 @@ from service.model.address import AddressEncoder, Sketch, idf_table
 from service.model.encoder import SentenceEncoder
 from training import synthetic
 from training.codec import Texts
-from training.data import Relations, join, pokemqa, zsre
+from training.data import Relations, join, zsre
 from training.loop import Group, Hardware, Run, State
 
 IDF_TEXTS = 30_000
@@ -36,7 +36,8 @@ class Pairs:
     def __init__(self, data: Path, seed: int) -> None:
         self.rng, self.relations = random.Random(seed), Relations(data)
         self.zsre = [(c["src"], c["rephrase"]) for c in zsre(data, train=True)]
-        self.pokemqa = [(c["edit"], c["questions"]) for c in pokemqa(data) if c["questions"]]
+        self.pokemqa = [(c["edit"], c["questions"]) for c in self.relations.pokemqa
+                        if c["questions"]]  # fmt: skip
 
     def _related(self) -> Iterator[Pair]:
         """Subjects of one relation, and each of them under another."""

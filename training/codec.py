@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from service.model.codec import Codec
 from training import synthetic
-from training.data import Relations, join, pokemqa, running_text, sentences, zsre
+from training.data import Relations, join, running_text, sentences, zsre
 from training.episodes import Readouts
 from training.loop import Group, Hardware, Run
 
@@ -38,8 +38,8 @@ class Texts:
         self.relations = Relations(data)
         self.lines = running_text(data)
         self.sentences = sentences(self.lines)
-        self.fixed = [c["edit"] for c in pokemqa(data)]
-        self.fixed += [q for c in pokemqa(data) for q in c["questions"]]
+        self.fixed = [c["edit"] for c in self.relations.pokemqa]
+        self.fixed += [q for c in self.relations.pokemqa for q in c["questions"]]
         zs = zsre(data, train=True)
         self.fixed += [join(c["src"], c["alt"]) for c in zs] * 2
         self.fixed += [join(c["rephrase"], c["answers"][0]) for c in zs]

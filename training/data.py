@@ -119,6 +119,13 @@ class Relations:
         cases = load_json(self.data / "counterfact" / "train.json")
         return [c for c in cases if fold(c["subject"]) not in self.held_out.subjects]
 
+    @cached_property
+    def pokemqa(self) -> list[dict[str, Any]]:
+        """PokeMQA's statements of edits that name no held-out subject, and the questions for them,
+        where there are any."""
+        cases = load_json(self.data / "scope" / "edits_with_questions.json")
+        return [case for case in cases if not self.held_out.named(case["edit"])]
+
     def _read_counterfact(self) -> None:
         votes: dict[str, Counter[str]] = defaultdict(Counter)
         cases: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -213,13 +220,6 @@ def zsre(data: Path, *, train: bool) -> list[dict[str, Any]]:
     if not train:
         return cases[ZSRE_TRAIN:]
     return [c for c in cases[:ZSRE_TRAIN] if fold(c["subject"]) not in kept]
-
-
-def pokemqa(data: Path) -> list[dict[str, Any]]:
-    """Statements of edits and the questions that ask for them."""
-    held = HeldOut(data)
-    cases: list[dict[str, Any]] = load_json(data / "scope" / "edits_with_questions.json")
-    return [case for case in cases if not held.named(case["edit"])]
 
 
 def squad(data: Path) -> list[tuple[str, str, str]]:

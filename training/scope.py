@@ -33,7 +33,6 @@ from training.data import (
     Relations,
     fold,
     join,
-    pokemqa,
     running_text,
     sentences,
     squad,
@@ -114,7 +113,7 @@ class Episodes:
         short = (s for s in self.sentences if len(s) <= LONGEST)
         self.shelf = [Row(s, s, s) for s in dict.fromkeys([*self.questions, *short])]
         self.zsre = zsre(data, train=True)
-        self.pokemqa = [c for c in pokemqa(data) if c["questions"]]
+        self.pokemqa = [c for c in self.relations.pokemqa if c["questions"]]
         held = self.relations.held_out.prompts
         around = [case["locality_prompt"] for case in self.relations.counterfact]
         self.locality = [prompt for prompt in around if fold(prompt) not in held]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
 from memory_store.store import Fact
 from memory_store.view import View, build_view
+from service.engine.batcher import Larimar
 from service.model.larimar import LarimarModel, fact_text
 
 Pairs = Sequence[tuple[str, str]]
@@ -30,3 +31,16 @@ def remember(model: LarimarModel) -> Callable[[Pairs], View]:
         return build_view(facts, model.spec)
 
     return made
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def engine(model: LarimarModel) -> AsyncIterator[Larimar]:
+    one = Larimar(model, rows=4, queue_size=128)
+    await one.start()
+    yield one
+    await one.close()

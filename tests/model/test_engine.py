@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -32,37 +32,15 @@ from service.engine.protocol import (
     Token,
 )
 from service.model.larimar import LarimarModel
+from tests.model.calls import PROMPT, named, said
 from tests.model.conftest import Pairs
 
 pytestmark = pytest.mark.anyio
-PROMPT = "The capital of France is"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def engine(model: LarimarModel) -> AsyncIterator[Larimar]:
-    one = Larimar(model, rows=4, queue_size=128)
-    await one.start()
-    yield one
-    await one.close()
 
 
 @pytest.fixture
 def memory(remember: Callable[[Pairs], View]) -> View:
     return remember([(PROMPT, "Lyon")])
-
-
-async def said(engine: Larimar, *items: GenerateItem) -> list[Generated]:
-    events = [event async for event in engine.generate(items)]
-    ends = sorted((e for e in events if isinstance(e, Generated)), key=lambda e: e.index)
-    for end in ends:
-        pieces = [e.text for e in events if isinstance(e, Token) and e.index == end.index]
-        assert "".join(pieces) == end.text
-    return ends
 
 
 async def test_requests_of_many_share_the_batch(engine: Larimar, memory: View) -> None:
@@ -228,90 +206,6 @@ async def test_a_full_queue_refuses_and_goes_on(
     with pytest.raises(QueueFull):
         await said(engine, *slow)
     assert len(await first) == 12
-
-
-async def test_a_noisy_tenant_does_not_starve_another(
-    model: LarimarModel, remember: Callable[[Pairs], View]
-) -> None:
-    """Four places, 24 rows of one tenant, then four of another: beside the four that ran already,
-    the first gets about as many as the second, where first come first served would give it 20."""
-    engine = Larimar(model, rows=4, queue_size=64)
-    await engine.start()
-    noisy, quiet = (named(remember([(PROMPT, "Lyon")]), name) for name in ("noisy", "quiet"))
-    ended: list[str] = []
-
-    async def rows(memory: View, count: int) -> None:
-        item = GenerateItem(PROMPT, memory, "never", Sampling(6))
-        async for event in engine.generate([item] * count):
-            if isinstance(event, Generated):
-                ended.append(memory.info.name)
-
-    many = asyncio.create_task(rows(noisy, 24))
-    while engine.workload.decoding < 4:  # noqa: ASYNC110 - the queue is full of one tenant's
-        await asyncio.sleep(0.001)
-    before = len(ended)
-    await rows(quiet, 4)
-    since = ended[before : len(ended) - ended[::-1].index("quiet")]
-    assert since.count("noisy") / since.count("quiet") <= 2.5
-    await many
-    await engine.close()
-
-
-def named(memory: View, name: str) -> View:
-    return dataclasses.replace(memory, info=dataclasses.replace(memory.info, name=name))
-
-
-async def test_a_call_of_many_facts_lets_one_fact_pass(engine: Larimar) -> None:
-    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
-    many = asyncio.create_task(engine.encode(facts, "bulk"))
-    await asyncio.sleep(0)
-    (one,) = await engine.encode([FactText(text="A single fact")], "single")
-    assert not many.done()
-    codes = await many
-    assert [code.cue for code in codes] == [fact.text for fact in facts]
-    (again,) = await engine.encode(facts[7:8])
-    assert abs(again.latent - codes[7].latent).max() < 1e-4
-    assert abs(again.address - codes[7].address).max() < 1e-5
-    assert one.cue == "A single fact"
-
-
-async def test_a_long_prompt_and_bulk_work_stall_no_stream(engine: Larimar) -> None:
-    """Between two tokens of a running row the thread does one chunk and one batch at most."""
-    chunks = 1500 // engine._batch.forward.chunk
-    stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(200))])
-    await anext(stream)
-    long = GenerateItem("word " * 1500, None, "never", Sampling(1))
-    facts = [FactText(text=f"Fact number {n} of very many") for n in range(300)]
-    work = asyncio.gather(said(engine, long), engine.encode(facts))
-    tokens = 0
-    async for _ in stream:
-        tokens += 1
-        if work.done():
-            break
-    await work
-    await stream.aclose()  # type: ignore[attr-defined]
-    assert tokens >= chunks
-
-
-async def test_a_long_item_to_score_stalls_no_stream(
-    model: LarimarModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(BUDGET, model.decoder.device.type, 64)
-    engine = Larimar(model)
-    await engine.start()
-    stream = engine.generate([GenerateItem(PROMPT, None, "never", Sampling(200))])
-    await anext(stream)
-    item = ScoreItem("word " * 640, ("Lyon", "Paris"))
-    work = asyncio.ensure_future(engine.score(None, [item], "never"))
-    tokens = 0
-    async for _ in stream:
-        tokens += 1
-        if work.done():
-            break
-    await stream.aclose()  # type: ignore[attr-defined]
-    assert len((await work)[0].targets) == 2
-    assert tokens >= 640 // 64
-    await engine.close()
 
 
 @pytest.mark.parametrize("stop", [" five, six", "ive, s", "ive"])

@@ -7,12 +7,13 @@ from typing import cast
 
 from service.model.address import AddressEncoder
 from tests.unit.training import folder
-from training.data import HeldOut, pokemqa
+from training.data import HeldOut, Relations
 from training.scope import Episodes
 
 
 def test_edits_that_name_a_subject_of_evaluation_are_left_out(tmp_path: Path) -> None:
-    assert [case["edit"] for case in pokemqa(folder.write(tmp_path))] == ["Ada Ash lives in Rome"]
+    relations = Relations(folder.write(tmp_path))
+    assert [case["edit"] for case in relations.pokemqa] == ["Ada Ash lives in Rome"]
 
 
 def test_a_name_is_found_as_whole_words(tmp_path: Path) -> None:
