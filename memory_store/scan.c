@@ -4,13 +4,13 @@
  * every machine and scan.py can say how far it is from the cosine. Rows lie in groups of eight, two
  * numbers of each in turn: a register holds the sums of eight rows, and none is added up across.
  * One query is bound by the bytes of the rows, which are read once; for many queries a few rows
- * stay in the cache while all queries pass over them. scan.py holds the bounds, the shapes and the
- * same sums in PyTorch.
+ * stay in the cache while all queries pass over them, on processors with VNNI by an instruction
+ * that multiplies and adds. scan.py holds the bounds, the shapes and the same sums in PyTorch.
  */
 #include <stdint.h>
 #include <string.h>
 
-enum { GROUP = 8, HIGH = 4, WIDE = 2, ALONE = 4096 }; /* a tile is HIGH groups by WIDE queries */
+enum { GROUP = 8, HIGH = 4, WIDE = 4, ALONE = 4096 }; /* a tile: HIGH groups, up to WIDE queries */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums __attribute__((vector_size(32))); /* of eight rows */
@@ -60,21 +60,20 @@ INLINE void keep(const block *b, const asked *q, int64_t i, int64_t j, sums prod
                  int64_t *found) {
   floats score = __builtin_convertvector(product, floats) * q->step[j] * load(b->scale + i);
   sums reached = score + load(b->slack + i) >= q->floor[j];
-  int32_t any = 0;
-  for (int r = 0; r < GROUP; r++) any |= reached[r];
-  if (__builtin_expect(!any, 1)) return;
+  int32_t count = 0;
+  for (int r = 0; r < GROUP; r++) count -= reached[r];
+  if (__builtin_expect(!count, 1)) return;
+  int64_t at = __atomic_fetch_add(found, count, __ATOMIC_RELAXED);
   for (int r = 0; r < GROUP; r++)
-    if (reached[r]) {
-      int64_t at = __atomic_fetch_add(found, 1, __ATOMIC_RELAXED);
-      hits[at] = (hit){(int32_t)(i + r), (int32_t)j, score[r]};
-    }
+    if (reached[r]) hits[at++] = (hit){(int32_t)(i + r), (int32_t)j, score[r]};
 }
 
+/* HIGH groups by one or two queries. */
 INLINE void tile(const block *b, const asked *q, int64_t i, int64_t j, int queries, hit *hits,
                  int64_t *found) {
-  sums a[HIGH][WIDE] = {0};
+  sums a[HIGH][2] = {0};
   for (int64_t k = 0; k < b->width; k += 2) {
-    pairs y[WIDE];
+    pairs y[2];
     for (int n = 0; n < queries; n++) y[n] = query(q->whole + (j + n) * b->width + k);
     for (int g = 0; g < HIGH; g++) {
       pairs x = row(b->codes + (i + g * GROUP) * b->width + k * GROUP);
@@ -85,15 +84,56 @@ INLINE void tile(const block *b, const asked *q, int64_t i, int64_t j, int queri
     for (int n = 0; n < queries; n++) keep(b, q, i + g * GROUP, j + n, a[g][n], hits, found);
 }
 
+#ifdef __AVX2__
+#ifndef VNNI
+#define VNNI (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+#endif
+
+/* HIGH groups by WIDE queries, two groups in a register. */
+__attribute__((target("avx512bw,avx512vnni"))) static void vnni_tile(
+    const block *b, const asked *q, int64_t i, int64_t j, hit *hits, int64_t *found) {
+  __m512i a[HIGH / 2][WIDE] = {0};
+  for (int64_t k = 0; k < b->width; k += 2) {
+    __m512i y[WIDE];
+    for (int n = 0; n < WIDE; n++)
+      y[n] = _mm512_broadcastd_epi32(_mm_loadu_si32(q->whole + (j + n) * b->width + k));
+    for (int g = 0; g < HIGH / 2; g++) {
+      const int8_t *p = b->codes + (i + 2 * g * GROUP) * b->width + k * GROUP;
+      __m512i x = _mm512_cvtepi8_epi16(
+          _mm256_loadu2_m128i((const void *)(p + GROUP * b->width), (const void *)p));
+      for (int n = 0; n < WIDE; n++) a[g][n] = _mm512_dpwssd_epi32(a[g][n], x, y[n]);
+    }
+  }
+  for (int g = 0; g < HIGH / 2; g++, i += 2 * GROUP)
+    for (int n = 0; n < WIDE; n++) {
+      __m512 score = _mm512_cvtepi32_ps(a[g][n]) * q->step[j + n] * _mm512_loadu_ps(b->scale + i);
+      __m512 most = score + _mm512_loadu_ps(b->slack + i);
+      __mmask16 reached = _mm512_cmp_ps_mask(most, _mm512_set1_ps(q->floor[j + n]), _CMP_GE_OQ);
+      if (__builtin_expect(!reached, 1)) continue;
+      int64_t at = __atomic_fetch_add(found, __builtin_popcount(reached), __ATOMIC_RELAXED);
+      for (int r = 0; r < 2 * GROUP; r++)
+        if (reached >> r & 1) hits[at++] = (hit){(int32_t)(i + r), (int32_t)(j + n), score[r]};
+    }
+}
+#else
+#define VNNI 0
+#define vnni_tile(...)
+#endif
+
 /* All hits, in no order; `hits` has room for rows * count. How many there are. */
 int64_t scan(const block *b, const asked *q, hit *hits) {
   int64_t found = 0;
+  int vnni = VNNI;
 #pragma omp parallel for schedule(static) if (b->rows * q->count > ALONE)
   for (int64_t i = 0; i < b->rows; i += HIGH * GROUP) {
     if (q->count == 1)
       tile(b, q, i, 0, 1, hits, &found);
     else
-      for (int64_t j = 0; j < q->count; j += WIDE) tile(b, q, i, j, WIDE, hits, &found);
+      for (int64_t j = 0; j < q->count; j += WIDE)
+        if (vnni)
+          vnni_tile(b, q, i, j, hits, &found);
+        else
+          for (int h = 0; h < WIDE; h += 2) tile(b, q, i, j + h, 2, hits, &found);
   }
   return found;
 }

@@ -31,6 +31,7 @@ Float64 = NDArray[np.float64]
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]
 GROUP: Final = 8  # rows that lie together
+WIDE: Final = 4  # queries of a tile
 NO_SCORE: Final = np.float32(-2)  # below every cosine
 HIT: Final = np.dtype([("row", "<i4"), ("which", "<i4"), ("score", "<f4")])
 LIBRARY: Final = Compiled(Path(__file__).with_name("scan.c"), ("-ffp-contract=off",))
@@ -98,7 +99,7 @@ class Asked:
     def of(cls, queries: Float64) -> Asked:
         """Of queries (Q, d) of length 0 or 1."""
         count, d = queries.shape
-        padded = count if count == 1 else _even(count)
+        padded = count if count == 1 else -(-count // WIDE) * WIDE
         whole = np.zeros((padded, _even(d)), np.int16)
         largest = min(2**15 - 1, (2**31 - 1) // (127 * d))  # no sum overflows
         step = np.ones(padded, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,17 +79,27 @@ def test_without_a_compiler_a_read_is_the_same(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("d", [384, 4096])
-@pytest.mark.parametrize("compiler", [True, False])
-def test_the_largest_sums_do_not_overflow(
-    d: int, compiler: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("path", ["best", "no VNNI", "PyTorch"])
+def test_the_largest_sums_are_exact(
+    d: int, count: int, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All numbers of a row and of a query at their largest."""
-    if not compiler:
+    """All numbers of rows and queries at their largest, of either sign."""
+    if path == "PyTorch":
         monkeypatch.setattr(scan, "library", lambda: None)
-    flat = np.full((1, d), d**-0.5)
-    rows, asked = coded(flat.astype(np.float32)), Asked.of(flat)
-    found = hits(rows, asked, np.zeros(1, np.float32))
-    assert found["score"] == pytest.approx(1, abs=1e-3)
+    if path == "no VNNI":
+        source = Path(shutil.copy(scan.LIBRARY.source, tmp_path))
+        monkeypatch.setattr(scan, "LIBRARY", Compiled(source, (*scan.LIBRARY.flags, "-DVNNI=0")))
+        monkeypatch.setattr(scan, "library", scan.library.__wrapped__)
+    signs = np.where(spread(50, d) > 0, 1, -1)
+    signs[0], signs[1] = 1, -1
+    rows = coded((signs * d**-0.5).astype(np.float32))
+    asked = Asked.of(signs[:count] * d**-0.5)
+    found = hits(rows, asked, np.full(count, NO_SCORE))
+    exact = rows.by_row()[:50].astype(np.int64) @ asked.whole[:count].astype(np.int64).T
+    assert np.abs(exact).max() == 127 * d * min(2**15 - 1, (2**31 - 1) // (127 * d))
+    score = exact.astype(np.float32) * asked.step[:count] * rows.scale[:50, None]
+    assert np.array_equal(found["score"].reshape(50, count), score)
 
 
 def test_free_rows_are_never_found() -> None:
