@@ -101,8 +101,9 @@ def _survivors(
             sharpened = seen + len(codes.scale)
             hits, new = Hits.joined([hits, *new]), []
             floor = hits.floor(count, m)
+            hits = hits.reaching(floor)
     hits = Hits.joined([hits, *new])
-    return hits.reaching(hits.floor(count, m), count)
+    return hits.reaching(hits.floor(count, m)).by_query(count)
 
 
 def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
@@ -144,29 +145,31 @@ class Hits:
     def joined(cls, parts: Sequence[Hits]) -> Hits:
         """All hits, ordered by query."""
         which = np.concatenate([part.which for part in parts])
-        order = np.argsort(which, kind="stable")
-        slots = np.concatenate([part.slots for part in parts])[order]
+        slots = np.concatenate([part.slots for part in parts])
         low, high = (
-            np.concatenate([getattr(part, side) for part in parts])[order]
-            for side in ("low", "high")
+            np.concatenate([getattr(part, side) for part in parts]) for side in ("low", "high")
         )
-        return cls(which[order], slots, low, high)
+        return cls(which, slots, low, high)._at(np.argsort(which, kind="stable"))
+
+    def _at(self, places: NDArray[np.intp]) -> Hits:
+        low, high = self.low.take(places), self.high.take(places)
+        return Hits(self.which.take(places), self.slots.take(places), low, high)
 
     def floor(self, count: int, m: int) -> Float32:
         """What the m-th best cosine of each query is at least, (count,)."""
-        parts = np.split(self.low, self._ends(count))
-        return np.array(
-            [np.partition(low, -m)[-m] if len(low) >= m else NO_SCORE for low in parts], np.float32
-        )
+        sizes = np.bincount(self.which, minlength=count)
+        low = np.full((count, max(m, sizes.max())), NO_SCORE)
+        low[np.arange(low.shape[1]) < sizes[:, None]] = self.low
+        floor: Float32 = np.partition(low, -m)[:, -m]
+        return floor
 
-    def reaching(self, floor: Float32, count: int) -> list[NDArray[np.int64]]:
-        """For each query the slots of the rows whose cosine may reach its floor."""
-        keep = self.high >= floor[self.which]
-        left = Hits(self.which[keep], self.slots[keep], self.low[keep], self.high[keep])
-        return list(np.split(left.slots, left._ends(count)))
+    def reaching(self, floor: Float32) -> Hits:
+        """Those whose cosine may reach the floor of their query."""
+        return self._at(np.flatnonzero(self.high >= np.take(floor, self.which)))
 
-    def _ends(self, count: int) -> NDArray[np.intp]:
-        return np.searchsorted(self.which, np.arange(1, count))
+    def by_query(self, count: int) -> list[NDArray[np.int64]]:
+        """The slots for each query."""
+        return np.split(self.slots, np.searchsorted(self.which, np.arange(1, count)))
 
 
 def _exact(source: Source, slots: NDArray[np.int64], query: Float64, m: int) -> Candidates:
