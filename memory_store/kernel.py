@@ -15,10 +15,11 @@ from typing import Final, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memory_store.fixed import FixedState
-from memory_store.pages import STATES, Rows
+from memory_store.pages import STATES
 from memory_store.search import Candidates, Source, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
 
@@ -46,8 +47,9 @@ class Answer:
     clean: Float32  # (C,)
     variance: float
     weights: Float32  # (r,), falling
-    rows: Rows  # (r,), in that order
+    ids: tuple[str, ...]  # (r,), in that order
     cosines: Float32  # (r,)
+    suppressed: bool
 
 
 def solve(
@@ -118,7 +120,8 @@ def _snap(state: FixedState, found: Candidates) -> Answer:
     read, variance = state.read(nearest)
     latent = read[0].astype(np.float32)
     cosine = found.cosines[:1].astype(np.float32)
-    return Answer(latent, latent, float(variance[0]), np.ones(1, np.float32), nearest, cosine)
+    weight, known = np.ones(1, np.float32), (_ids(nearest["id"]), cosine, _suppressed(nearest[0]))
+    return Answer(latent, latent, float(variance[0]), weight, *known)
 
 
 def _untie(candidates: Candidates, params: ReadParams) -> Candidates:
@@ -127,6 +130,8 @@ def _untie(candidates: Candidates, params: ReadParams) -> Candidates:
         return candidates
     distance = 1 - candidates.cosines
     tied = distance <= (1 + params.tie) * distance[0] + params.tie_floor
+    if tied.sum() == 1:
+        return candidates
     newest = np.argmax(np.where(tied, candidates.rows["stamp"], 0))
     keep = ~tied
     keep[newest] = True
@@ -146,9 +151,9 @@ def _solve_bucket(
         keys[b, :n], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
         cosines[b, :n], mask[b, :n] = candidates.cosines, True
     occupied = torch.from_numpy(mask).to(device)
-    kernel = gram(torch.from_numpy(keys).to(device).double(), params.beta)  # (B, m, m)
+    kernel = gram(torch.from_numpy(keys).to(device).float().double(), params.beta)  # (B, m, m)
     to_query = torch.exp(params.beta * (torch.from_numpy(cosines).to(device) - 1))
-    values = torch.from_numpy(latents).to(device).double()
+    values = torch.from_numpy(latents).to(device).float().double()
     weights, readout, variance = solve(kernel, to_query, values, occupied, params.ridge)
     solved = (weights.cpu().numpy(), readout.float().cpu().numpy(), variance.tolist())
     return [_answer(f, w, z, v) for f, w, z, v in zip(found, *solved, strict=True)]
@@ -170,20 +175,22 @@ def _answer(
 ) -> Answer:
     w = weights[: len(found.slots)]
     order = np.argsort(-w, kind="stable")
+    first = found.rows[order[0]]
     return Answer(
         latent,
-        found.rows["latent"][order[0]].astype(np.float32),
+        first["latent"].astype(np.float32),
         variance,
         w[order].astype(np.float32),
-        found.rows[order],
+        _ids(found.rows["id"][order]),
         found.cosines[order].astype(np.float32),
+        _suppressed(first),
     )
 
 
 def _nothing(spec: MemorySpec) -> Answer:
     empty = np.zeros(0, np.float32)
     nothing = np.zeros(spec.latent_dim, np.float32)
-    return Answer(nothing, nothing, 1.0, empty, np.zeros(0, "V1"), empty)
+    return Answer(nothing, nothing, 1.0, empty, (), empty, False)
 
 
 def _readout(answers: Sequence[Answer], latent_dim: int) -> Readout:
@@ -191,16 +198,16 @@ def _readout(answers: Sequence[Answer], latent_dim: int) -> Readout:
         latent=np.array([a.latent for a in answers], np.float32).reshape(-1, latent_dim),
         clean=np.array([a.clean for a in answers], np.float32).reshape(-1, latent_dim),
         variance=np.array([a.variance for a in answers], np.float32),
-        ids=tuple(_ids(a.rows) for a in answers),
+        ids=tuple(a.ids for a in answers),
         weights=tuple(a.weights for a in answers),
         cosines=tuple(a.cosines for a in answers),
-        suppressed=tuple(_suppressed(a.rows) for a in answers),
+        suppressed=tuple(a.suppressed for a in answers),
     )
 
 
-def _ids(rows: Rows) -> tuple[str, ...]:
-    return tuple(id.decode() for id in rows["id"]) if len(rows) else ()
+def _ids(stored: NDArray[np.bytes_]) -> tuple[str, ...]:
+    return tuple(id.decode() for id in stored.tolist())
 
 
-def _suppressed(rows: Rows) -> bool:
-    return len(rows) > 0 and int(rows["state"][0]) == STATES["suppression"]
+def _suppressed(row: np.void) -> bool:
+    return int(row["state"]) == STATES["suppression"]

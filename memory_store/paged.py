@@ -66,6 +66,9 @@ class PagedView:
         keys: NDArray[np.float16] = self.rows(slots)["key"]
         return keys
 
+    def places(self, slots: NDArray[np.int64]) -> None:
+        return None
+
     def rows(self, slots: NDArray[np.int64]) -> Rows:
         return self._wait(self._rows(slots))
 

@@ -1,4 +1,4 @@
-/* Level 0 of the search: which rows may be among the best for which query.
+/* Level 0 of the search: which rows may be among the best for which query; and their exact scores.
  *
  * Rows are int8, queries int16, sums int32 and exact, so that a score is the same to the bit on
  * every machine and scan.py can say how far it is from the cosine. Rows lie in groups of eight, two
@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { GROUP = 8, HIGH = 4, WIDE = 4, ALONE = 4096 }; /* a tile: HIGH groups, up to WIDE queries */
+enum { GROUP = 8, HIGH = 4, WIDE = 4 };  /* a tile is HIGH groups by up to WIDE queries */
+enum { SCANNED = 4096, SCORED = 64 };    /* rows times queries, and rows, that one thread does */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums __attribute__((vector_size(32))); /* of eight rows */
 typedef float floats __attribute__((vector_size(32)));
+typedef double doubles __attribute__((vector_size(32)));
 typedef struct { int32_t row, which; float score; } hit;
 typedef struct {
   const int8_t *codes;        /* (rows / GROUP, width / 2, GROUP, 2) */
@@ -124,7 +126,7 @@ __attribute__((target("avx512bw,avx512vnni"))) static void vnni_tile(
 int64_t scan(const block *b, const asked *q, hit *hits) {
   int64_t found = 0;
   int vnni = VNNI;
-#pragma omp parallel for schedule(static) if (b->rows * q->count > ALONE)
+#pragma omp parallel for schedule(static) if (b->rows * q->count > SCANNED)
   for (int64_t i = 0; i < b->rows; i += HIGH * GROUP) {
     if (q->count == 1)
       tile(b, q, i, 0, 1, hits, &found);
@@ -136,4 +138,52 @@ int64_t scan(const block *b, const asked *q, hit *hits) {
           for (int h = 0; h < WIDE; h += 2) tile(b, q, i, j + h, 2, hits, &found);
   }
   return found;
+}
+
+INLINE doubles four(const uint16_t *p) {
+#ifdef __F16C__
+  return _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadu_si64(p)));
+#else
+  _Float16 half[4];
+  memcpy(half, p, sizeof half);
+  return (doubles){half[0], half[1], half[2], half[3]};
+#endif
+}
+
+/* Sums of four and four products of a row with a query, and of the row with itself. */
+INLINE void add_four(const uint16_t *row, const double *query, doubles *product, doubles *square) {
+  doubles x = four(row), y;
+  memcpy(&y, query, sizeof y);
+  *product += x * y;
+  *square += x * x;
+}
+
+/* Exact products of float16 rows with the query each is for, and with themselves: the order of
+ * these sums cannot be seen (search.py). `out` is (count, 2). */
+void exact(const uint16_t *const *rows, const int64_t *which, int64_t count, const double *queries,
+           int64_t width, double *out) {
+#pragma omp parallel for schedule(static) if (count > SCORED)
+  for (int64_t n = 0; n < count; n++) {
+    const uint16_t *row = rows[n];
+    const double *query = queries + which[n] * width;
+    doubles product[2] = {0}, square[2] = {0};
+    int64_t k = 0;
+    for (; k + 8 <= width; k += 8)
+      for (int h = 0; h < 2; h++)
+        add_four(row + k + 4 * h, query + k + 4 * h, product + h, square + h);
+    uint16_t last[8] = {0};
+    double asked[8] = {0};
+    memcpy(last, row + k, (width - k) * sizeof *last);
+    memcpy(asked, query + k, (width - k) * sizeof *asked);
+    for (int h = 0; h < 2; h++) add_four(last + 4 * h, asked + 4 * h, product + h, square + h);
+    product[0] += product[1];
+    square[0] += square[1];
+    out[2 * n] = product[0][0] + product[0][1] + product[0][2] + product[0][3];
+    out[2 * n + 1] = square[0][0] + square[0][1] + square[0][2] + square[0][3];
+  }
+}
+
+/* `size` bytes from each of some places, one after the other. */
+void copy(const char *const *places, int64_t count, int64_t size, char *out) {
+  for (int64_t n = 0; n < count; n++) memcpy(out + n * size, places[n], size);
 }

@@ -128,6 +128,30 @@ def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
     return hits[:found].copy()
 
 
+def products(
+    places: NDArray[np.int64], which: NDArray[np.int64], queries: Float64
+) -> Float64 | None:
+    """Exact products (n, 2) of float16 rows that lie at `places` of memory (n,) with the query that
+    each is for (n,), and with themselves; None without a compiler."""
+    native = library()
+    if native is None:
+        return None
+    found = np.empty((len(places), 2))
+    count, width = len(places), queries.shape[1]
+    native.exact(_at(places), _at(which), count, _at(queries), width, _at(found))
+    return found
+
+
+def copied(places: NDArray[np.int64], size: int) -> NDArray[np.uint8] | None:
+    """`size` bytes from each of `places` of memory (n,), (n * size,); None without a compiler."""
+    native = library()
+    if native is None:
+        return None
+    found = np.empty(len(places) * size, np.uint8)
+    native.copy(_at(places), len(places), size, _at(found))
+    return found
+
+
 def _scan_in_torch(rows: Codes, asked: Asked, floors: Float32) -> NDArray[np.void]:
     """The same sums: whole numbers below 2^53 are exact in float64."""
     codes, whole = (torch.from_numpy(x).double() for x in (rows.by_row(), asked.whole))
@@ -171,6 +195,10 @@ def library() -> ctypes.CDLL | None:
     if native is not None:
         native.scan.restype = ctypes.c_int64
         native.scan.argtypes = [ctypes.c_void_p] * 3
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        native.exact.restype = native.copy.restype = None
+        native.exact.argtypes = [pointer, pointer, number, pointer, number, pointer]
+        native.copy.argtypes = [pointer, number, number, pointer]
     return native
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from memory_store.blocks import Block
 from memory_store.pages import FREE, K, Rows
-from memory_store.scan import NO_SCORE, Asked, Codes, Float64, scan
+from memory_store.scan import NO_SCORE, Asked, Codes, Float64, products, scan
 from memory_store.store import Float32
 
 GRID: Final = 2.0**24
@@ -51,8 +51,11 @@ def canonical(queries: Float32) -> Float64:
 def cosines(query: Float64, keys: NDArray[np.float16]) -> Float64:
     """Exact dot products (n,) of stored addresses (n, d) with a query (d,), over their lengths."""
     wide = torch.from_numpy(keys).float().double().numpy()  # NumPy takes three times as long
-    lengths = np.einsum("nd,nd->n", wide, wide) * (query @ query)
-    result: Float64 = wide @ query / np.sqrt(np.where(lengths == 0, 1, lengths))
+    return _over(wide @ query, np.einsum("nd,nd->n", wide, wide) * (query @ query))
+
+
+def _over(products: Float64, lengths: Float64) -> Float64:
+    result: Float64 = products / np.sqrt(np.where(lengths == 0, 1, lengths))
     return result
 
 
@@ -70,6 +73,10 @@ class Source(Protocol):
         """Stored addresses (n, d)."""
         ...
 
+    def places(self, slots: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Where in this process's memory those are (n,); None if they are not in it."""
+        ...
+
     def rows(self, slots: NDArray[np.int64]) -> Rows: ...
 
 
@@ -80,7 +87,8 @@ def best_rows(source: Source, queries: Float64, m: int) -> list[Candidates]:
     for start in range(0, len(queries), QUERIES):
         part = queries[start : start + QUERIES]
         survivors = _survivors(source.blocks, part, m, now)
-        found += [_exact(source, slots, q, m) for slots, q in zip(survivors, part, strict=True)]
+        scores = _scores(source, survivors, part)
+        found += [_best(source, *one, m) for one in zip(survivors, scores, strict=True)]
     return found
 
 
@@ -172,23 +180,36 @@ class Hits:
         return np.split(self.slots, np.searchsorted(self.which, np.arange(1, count)))
 
 
-def _exact(source: Source, slots: NDArray[np.int64], query: Float64, m: int) -> Candidates:
-    """Score rows exactly, sort them canonically, keep m."""
+def _scores(source: Source, slots: Sequence[NDArray[np.int64]], queries: Float64) -> list[Float64]:
+    """The exact cosines of each query's rows."""
+    places, sizes = source.places(np.concatenate(slots)), [len(part) for part in slots]
+    which = np.repeat(np.arange(len(slots)), sizes)
+    found = None if places is None else products(places, which, queries)
+    if found is None:
+        return [cosines(q, source.keys(part)) for q, part in zip(queries, slots, strict=True)]
+    lengths = found[:, 1] * np.einsum("qd,qd->q", queries, queries)[which]
+    return np.split(_over(found[:, 0], lengths), np.cumsum(sizes)[:-1])
+
+
+def _best(source: Source, slots: NDArray[np.int64], exact: Float64, m: int) -> Candidates:
+    """Sort rows canonically, keep m."""
     if not len(slots):
         return Candidates(slots, np.zeros(0, "V1"), np.zeros(0))
-    exact = cosines(query, source.keys(slots))
     if len(exact) > m:  # whole rows only of the best, and of all that equal the last of them
         best = exact >= np.partition(exact, -m)[-m]
         slots, exact = slots[best], exact[best]
+    falling = np.argsort(-exact)
+    slots, exact = slots[falling], exact[falling]
     rows = source.rows(slots)
-    order = _order(exact, rows)
+    if np.all(exact[1:] != exact[:-1]) and np.all(rows["state"] != FREE):
+        return Candidates(slots, rows, exact)
+    order = np.array(_order(exact, rows))
     order = order[rows["state"][order] != FREE][:m]
     return Candidates(slots[order], rows[order], exact[order])
 
 
-def _order(exact: Float64, rows: Rows) -> NDArray[np.intp]:
-    order = np.lexsort((-rows["stamp"].astype(np.int64), -exact))
-    if np.any(np.diff(exact[order]) == 0):  # equal cosines: the address's bytes decide
-        keys = [(-exact[i], rows["key"][i].tobytes(), -int(rows["stamp"][i])) for i in order]
-        order = order[sorted(range(len(order)), key=keys.__getitem__)]
-    return order
+def _order(exact: Float64, rows: Rows) -> list[int]:
+    """By cosines; where they are equal, by the address's bytes; then the newest first."""
+    stamps = rows["stamp"].tolist()
+    keys = [(-exact[i], rows["key"][i].tobytes(), -stamp) for i, stamp in enumerate(stamps)]
+    return sorted(range(len(keys)), key=keys.__getitem__)

@@ -20,6 +20,7 @@ from memory_store.fixed import FixedState
 from memory_store.pages import FREE, K, Layout, Rows
 from memory_store.plan import Plan
 from memory_store.rows import check, pack
+from memory_store.scan import copied
 from memory_store.store import Fact, Float32, MemorySpec, Policy, Readout, ReadParams, TenantInfo
 
 LOCAL = TenantInfo("local", "grow", "local", 0, "", "", 0, 0, 0, 0, 0, 0.0)
@@ -34,6 +35,11 @@ class CachedPage:
     @cached_property
     def raw(self) -> memoryview:
         return self.rows.data.cast("B")
+
+    @cached_property
+    def place(self) -> int:
+        """Its address in memory."""
+        return self.rows.ctypes.data
 
 
 def page_bytes(layout: Layout) -> int:
@@ -64,24 +70,41 @@ class View:
 
     def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
         """Stored addresses (n, d)."""
-        layout, d = self._layout, self.spec.address_dim
-        found = self._copied(slots, layout.key_offset, layout.key_offset + 2 * d)
-        return np.frombuffer(found, np.float16).reshape(-1, d)
+        found = self._copied(slots, self._layout.key_offset, 2 * self.spec.address_dim)
+        return np.frombuffer(found, np.float16).reshape(-1, self.spec.address_dim)
+
+    def places(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in memory those lie, (n,)."""
+        return self._places(slots, self._layout.key_offset)
 
     def rows(self, slots: NDArray[np.int64]) -> Rows:
         """Copies of rows, (n,)."""
         return np.frombuffer(self._copied(slots, 0, self._layout.row_size), self._layout.dtype)
 
-    def _copied(self, slots: NDArray[np.int64], first: int, end: int) -> bytearray:
-        """These bytes of each row. The rows of a search lie on nearly as many pages, and to index
+    def _copied(
+        self, slots: NDArray[np.int64], first: int, size: int
+    ) -> NDArray[np.uint8] | bytearray:
+        """`size` bytes of each row. The rows of a search lie on nearly as many pages, and to index
         each page as an array would cost ten times as much as to slice its bytes."""
+        found = copied(self._places(slots, first), size)
+        if found is not None:
+            return found
         pages, places = np.divmod(slots, K)
-        starts = (places * self._layout.row_size).tolist()
-        parts = [
-            self.pages[page].raw[start + first : start + end]
+        starts = (places * self._layout.row_size + first).tolist()
+        return bytearray().join(
+            self.pages[page].raw[start : start + size]
             for page, start in zip(pages.tolist(), starts, strict=True)
-        ]
-        return bytearray().join(parts)
+        )
+
+    def _places(self, slots: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+        pages, rows = np.divmod(slots, K)
+        places: NDArray[np.int64] = self._starts[pages]
+        places += rows * self._layout.row_size + first
+        return places
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.array([page.place for page in self.pages], np.int64)
 
     @cached_property
     def _layout(self) -> Layout:

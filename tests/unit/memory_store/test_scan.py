@@ -70,6 +70,17 @@ def test_without_a_compiler_the_hits_are_the_same_to_the_bit(
     assert 0 < len(native) < 500 * count
 
 
+@pytest.mark.parametrize("d", [1, 5, 16, 384])
+def test_exact_products_are_those_of_numpy_to_the_bit(d: int) -> None:
+    addresses = unit(spread(100, d)).astype(np.float16)
+    queries, which = canonical(spread(3, d, 1)), np.arange(100) % 3
+    found = scan.products(addresses.ctypes.data + 2 * d * np.arange(100), which, queries)
+    wide = addresses.astype(np.float64)
+    sums = [(wide * other).sum(axis=1) for other in (queries[which], wide)]
+    assert found is not None
+    assert np.array_equal(found, np.stack(sums, axis=1))
+
+
 def test_without_a_compiler_a_read_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = clustered(1500, 384, 0.9)
     view, queries = build_view(facts_at(addresses, WIDE), WIDE), near(addresses[:5])
