@@ -122,6 +122,13 @@ __attribute__((target("avx512bw,avx512vnni"))) static void vnni_tile(
 #define vnni_tile(...)
 #endif
 
+/* Fetches the rows after a tile's, a share of them for each tile of queries. */
+INLINE void fetch_next(const block *b, const asked *q, int64_t i, int64_t j) {
+  int64_t share = HIGH * GROUP * b->width * WIDE / q->count;
+  const int8_t *next = b->codes + (i + HIGH * GROUP) * b->width + j / WIDE * share;
+  for (int64_t at = 0; at < share; at += 64) __builtin_prefetch(next + at);
+}
+
 /* All hits, in no order; `hits` has room for rows * count. How many there are. */
 int64_t scan(const block *b, const asked *q, hit *hits) {
   int64_t found = 0;
@@ -131,11 +138,13 @@ int64_t scan(const block *b, const asked *q, hit *hits) {
     if (q->count == 1)
       tile(b, q, i, 0, 1, hits, &found);
     else
-      for (int64_t j = 0; j < q->count; j += WIDE)
+      for (int64_t j = 0; j < q->count; j += WIDE) {
+        fetch_next(b, q, i, j);
         if (vnni)
           vnni_tile(b, q, i, j, hits, &found);
         else
           for (int h = 0; h < WIDE; h += 2) tile(b, q, i, j + h, 2, hits, &found);
+      }
   }
   return found;
 }
