@@ -12,14 +12,15 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from training.relations import QUESTIONS, same_answer
 
+COMMON = frozenset("which what where when whose does from their that with this name".split())
 ZSRE_TRAIN = 800  # cases of train_1k.json that training may see; the rest is for evaluation
 
 
@@ -71,6 +72,38 @@ class HeldOut:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", text.casefold()))
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A statement of PokeMQA, the subject that its questions name, and their wordings, with `{}`
+    for the subject."""
+
+    text: str
+    subject: str
+    wordings: tuple[str, ...]
+
+    @property
+    def questions(self) -> list[str]:
+        return [wording.replace("{}", self.subject) for wording in self.wordings]
+
+    @classmethod
+    def of(cls, text: str, questions: Sequence[str]) -> Edit | None:
+        """The longest name in the statement that all questions have; None where there is none."""
+        words, have = text.split(), [f" {' '.join(_words(question))} " for question in questions]
+        for length in range(len(words), 0, -1):
+            for start in range(len(words) - length + 1):
+                span = " ".join(words[start : start + length]).removeprefix("of ")
+                named = f" {' '.join(_words(span))} "
+                if span[:1].isupper() and all(named in one for one in have):
+                    wordings = tuple(q.replace(span, "{}") for q in questions)
+                    return cls(text, span, wordings) if all("{}" in w for w in wordings) else None
+        return None
+
+
+def stems(text: str) -> set[str]:
+    """The first five letters of the longer words that say something."""
+    return {word[:5] for word in _words(text) if len(word) > 3} - COMMON
 
 
 class Relations:
@@ -125,6 +158,26 @@ class Relations:
         where there are any."""
         cases = load_json(self.data / "scope" / "edits_with_questions.json")
         return [case for case in cases if not self.held_out.named(case["edit"])]
+
+    @cached_property
+    def edits(self) -> dict[str, list[Edit]]:
+        """PokeMQA's edits by relation, which is the wording of the first question; rare relations
+        are left out."""
+        found: dict[str, list[Edit]] = defaultdict(list)
+        for case in self.pokemqa:
+            if edit := Edit.of(case["edit"], case["questions"]):
+                found[edit.wordings[0]].append(edit)
+        least = max(map(len, found.values()), default=0) // 20
+        return {name: edits for name, edits in found.items() if len(edits) >= least}
+
+    @cache  # noqa: B019
+    def vocabulary(self, relation: str) -> frozenset[str]:
+        """Stems of the words in which a relation, or one that may share its answer, is put."""
+        named = {name: [*self.templates[name], *self.statements[name]] for name in self.names}
+        named |= {name: [w for e in edits[:20] for w in e.wordings]
+                  for name, edits in self.edits.items()}  # fmt: skip
+        return frozenset(stem for name, forms in named.items() if same_answer(relation, name)
+                         for form in forms for stem in stems(form))  # fmt: skip
 
     def _read_counterfact(self) -> None:
         votes: dict[str, Counter[str]] = defaultdict(Counter)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from tokenizers import Tokenizer
 from evaluation.cases import TUNED
 from training import synthetic
 from training.data import join, load_json, sentences, zsre
+from training.makers import near
+
+ENTITIES = 4  # of each kind that thresholds are chosen on
 
 
 def _counterfact(data: Path, n: int) -> list[dict[str, Any]]:
@@ -75,3 +80,50 @@ def paraphrases(data: Path) -> list[tuple[str, str, list[str]]]:
     """(cue, paraphrase, two neighbours) of 400 cases of CounterFact."""
     return [(_cue(c), c["paraphrase_prompts"][0].split(". ")[-1], c["neighborhood_prompts"][:2])
             for c in _counterfact(data, 400)]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A fact, and prompts around it."""
+
+    cue: str
+    target: str
+    paraphrases: tuple[str, ...]
+    beside: dict[str, tuple[str, ...]]  # prompts that ask for something else, by what they are
+
+
+def gate(data: Path) -> dict[str, list[Case]]:
+    """What the gate is calibrated on and its thresholds are chosen on, a memory each: the last
+    cases of CounterFact's full_dev, which evaluation leaves out, and kinds that no episode has."""
+    return {"counterfact": _apart(_edits(data)), "kinds": _apart(_kinds())}
+
+
+def _apart(cases: Iterable[Case]) -> list[Case]:
+    """No cue twice, and nothing beside one that asks for another."""
+    found = {case.cue: case for case in cases}
+    stored = set(found) | {p for case in found.values() for p in case.paraphrases}
+    return [replace(case, beside={name: tuple(p for p in prompts if p not in stored)
+                                  for name, prompts in case.beside.items()})
+            for case in found.values()]  # fmt: skip
+
+
+def _edits(data: Path) -> Iterator[Case]:
+    for case in load_json(data / "counterfact" / "full_dev.json")[-TUNED:]:
+        edit = case["requested_rewrite"]
+        yield Case(edit["prompt"].format(edit["subject"]), edit["target_new"]["str"],
+                   tuple(case["paraphrase_prompts"]),
+                   {"neighbours": tuple(case["neighborhood_prompts"][:4])})  # fmt: skip
+
+
+def _kinds(seed: int = 5) -> Iterator[Case]:
+    r = random.Random(seed)
+    for entity, value, forms in synthetic.TUNING * ENTITIES:
+        subject = entity(r)
+        cue, *others = (synthetic.fill(form, subject) for form in forms)
+        strange = [forms for maker, _, forms in synthetic.TUNING if maker is entity]
+        strange = [found for found in strange if found is not forms]
+        stranger = near(entity, subject, r) or entity(r)
+        yield Case(cue, value(r), tuple(others), {
+            "another entity": (synthetic.fill(forms[0], stranger),),
+            "another kind": tuple(synthetic.fill(r.choice(f), subject) for f in strange[:3]),
+        })  # fmt: skip

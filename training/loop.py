@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,17 +25,21 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where a stage runs. `accumulate`: batches whose gradients make up one step."""
+    """Where a stage runs. `accumulate`: batches whose gradients make up one step; `workers`:
+    processes that make batches, 0 for none but this one."""
 
     device: str = "cpu"
     mixed: bool = False  # bfloat16 autocast
     accumulate: int = 1
+    workers: int = 0
 
     @staticmethod
     def best(accumulate: int = 1) -> Hardware:
         """A GPU in bfloat16 if there is one."""
-        gpu = torch.cuda.is_available()
-        return Hardware("cuda" if gpu else "cpu", gpu, accumulate)
+        if not torch.cuda.is_available():
+            return Hardware(accumulate=accumulate)
+        workers = max(0, (os.cpu_count() or 1) - 2)
+        return Hardware("cuda", True, accumulate, workers=min(14, workers))
 
 
 @dataclass(frozen=True, slots=True)

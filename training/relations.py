@@ -53,25 +53,38 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "lre:person_plays_pro_sport": ("Which sport does {} play?", "What is {}'s sport?"),
 }
 
-GROUPS: tuple[frozenset[str], ...] = tuple(
-    frozenset(group.split())
-    for group in (
-        "P131 P17 P276 P30 P361 P495 P740 P36 P1376 lre:landmark_in_country "
-        "lre:landmark_on_continent lre:city_in_country",
-        "P19 P27 P495 P17 P131 P276 P740",
-        "P20 P937 P19 P276 P131",
-        "P103 P1412 P37 P364 P407 lre:person_native_language lre:country_language",
-        "P176 P178 P127 P495 P449 lre:product_by_company",
-        "P106 P101 P39 P413 P1303 P108 lre:person_occupation lre:person_plays_instrument",
-        "P413 lre:person_plays_position_in_sport lre:person_plays_pro_sport",
-        "P136 P1303 lre:person_plays_instrument",
-        "P159 P740 P276 P131 P17 lre:company_hq",
-        "P47 P190 P530",
-        "P361 P463 P279",
-        "P36 lre:country_capital_city lre:country_largest_city",
-        "P1001 P17 P27",
-        "P136 P407 P364",
-    )
+ALIKE = (  # PokeMQA's, by the wording of their first question
+    ("Who is the author of {}?", "Who was {} created by?", "Who founded {}?", "Who performed {}?",
+     "Who is the developer of {}?", "Which company is {} produced by?"),
+    ("What kind of work does {} do?", "What is {} famous for?", "What position does {} play?",
+     "Which sport is {} associated with?", "What type of music does {} play?",
+     "Who is the employer of {}?"),
+    ("Which country was {} created in?", "Which continent is {} located in?",
+     "Where was {} founded?", "Which city is the headquarter of {} located in?"),
+    ("What language does {} speak?", "Which language was {} written in?"),
+)  # fmt: skip
+GROUPS: tuple[frozenset[str], ...] = (
+    *map(frozenset, ALIKE),
+    *(
+        frozenset(group.split())
+        for group in (
+            "P131 P17 P276 P30 P361 P495 P740 P36 P1376 lre:landmark_in_country "
+            "lre:landmark_on_continent lre:city_in_country",
+            "P19 P27 P495 P17 P131 P276 P740",
+            "P20 P937 P19 P276 P131",
+            "P103 P1412 P37 P364 P407 lre:person_native_language lre:country_language",
+            "P176 P178 P127 P495 P449 lre:product_by_company",
+            "P106 P101 P39 P413 P1303 P108 lre:person_occupation lre:person_plays_instrument",
+            "P413 lre:person_plays_position_in_sport lre:person_plays_pro_sport",
+            "P136 P1303 lre:person_plays_instrument",
+            "P159 P740 P276 P131 P17 lre:company_hq",
+            "P47 P190 P530",
+            "P361 P463 P279",
+            "P36 lre:country_capital_city lre:country_largest_city",
+            "P1001 P17 P27",
+            "P136 P407 P364",
+        )
+    ),
 )
 
 

@@ -8,8 +8,8 @@ address encoder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -27,10 +27,11 @@ from training import adapter, address, codec, held_out, scope
 from training.assemble import assemble, begin
 from training.data import Relations
 from training.episodes import Readouts
+from training.lessons import Episodes, Sample, held_out_samples
 from training.loop import Hardware
 
 # As many as the shipped parts took, the adapter before its means (recipe.md).
-STEPS = {"address": 200, "codec": 680, "adapter": 310, "scope": 2700}
+STEPS = {"address": 200, "codec": 680, "adapter": 310, "scope": 4000}
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,19 @@ def train_adapter(setup: Setup, steps: int) -> None:
 def train_scope(setup: Setup, steps: int) -> None:
     gate = ScopeGate(setup.sentence_encoder())
     gate.to(setup.hardware.device)
-    episodes = scope.Episodes(setup.data, setup.addresses(), setup.seed)
-    scope.train(gate, episodes, setup.runs / "scope", steps, setup.hardware, setup.seed)
+    make = partial(episodes, replace(setup))  # workers get no decoder
+    scope.train(gate, make, checks(setup), setup.runs / "scope", steps, setup.hardware, setup.seed)
+
+
+def episodes(setup: Setup, seed: int) -> Episodes:
+    """What the gate learns from, under the addresses of their stage."""
+    return Episodes(setup.data, setup.addresses(), seed)
+
+
+def checks(setup: Setup) -> list[Sample]:
+    """Reads that the gate is calibrated on, and measured."""
+    address, memories = setup.addresses(), held_out.gate(setup.data).values()
+    return [sample for cases in memories for sample in held_out_samples(address, cases)]
 
 
 STAGES: dict[str, Callable[[Setup, int], None]] = {

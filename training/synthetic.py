@@ -44,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
     *_kinds(encyclopedia, "encyclopedia"),
     *_kinds(technology, "technology"),
 )
+TUNING: tuple[Kind, ...] = tuple(_kinds(makers, "tuning"))  # in no training (tune.py)
 
 
 def ask(rng: Rng) -> Ask:

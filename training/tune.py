@@ -1,8 +1,8 @@
-"""Chooses the scope gate's threshold on cases that neither training nor evaluation uses.
+"""Chooses the scope gate's thresholds on cases that neither training nor evaluation uses.
 
-The last cases of CounterFact's full_dev: their subjects are held out of training, and
-evaluation/cases.py leaves them out. Prints, for each threshold, the share of paraphrases that open
-the gate on the right fact and of neighbours that open it at all.
+Of `held_out.gate`'s memories it prints for each threshold the share of paraphrases that open the
+gate on the right fact, and of prompts beside the facts that open it at all: neighbours; the same of
+another entity; another kind of the same entity.
 
     python -m training.tune CHECKPOINT DATA
 """
@@ -12,41 +12,43 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from evaluation.cases import TUNED
 from memory_store.store import Fact
 from memory_store.view import build_view
-from service.model.larimar import LarimarModel, fact_text
-from training.data import load_json
+from service.model.larimar import LarimarModel, Reading, fact_text
+from training import held_out
 
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 
 
-def tune(model: LarimarModel, data: Path) -> list[dict[str, float]]:
-    """One row a threshold; all facts in one memory."""
-    cases = load_json(data / "counterfact" / "full_dev.json")[-TUNED:]
-    edits = [c["requested_rewrite"] for c in cases]
-    cues = [edit["prompt"].format(edit["subject"]) for edit in edits]
-    texts = [
-        fact_text(cue, e["target_new"]["str"], None) for cue, e in zip(cues, edits, strict=True)
-    ]
+def read(model: LarimarModel, cases: list[held_out.Case], prompts: list[str]) -> list[Reading]:
+    """All cases in one memory, in which the prompts are asked."""
+    cues = [case.cue for case in cases]
+    texts = [fact_text(case.cue, case.target, None) for case in cases]
     addresses, latents = model.address.encode(cues).numpy(), model.latents(texts).numpy()
-    vectors = zip(cues, addresses, latents, strict=True)
-    facts = [Fact(cue, a, z, id=str(i)) for i, (cue, a, z) in enumerate(vectors)]
-    memory = build_view(facts, model.spec)
-    asks = [(p, str(i)) for i, c in enumerate(cases) for p in c["paraphrase_prompts"]]
-    near = [p for c in cases for p in c["neighborhood_prompts"][:4]]
-    prompts = [p for p, _ in asks] + near
-    readings = model.read(prompts, [memory] * len(prompts), [False] * len(prompts))
-    found, strangers = readings[: len(asks)], readings[len(asks) :]
-    right = [
-        r.confidence if r.ids[:1] == (id,) else 0.0 for r, (_, id) in zip(found, asks, strict=True)
-    ]
-    return [{"threshold": t, "paraphrase": sum(p >= t for p in right) / len(right),
-             "neighbours": sum(r.confidence >= t for r in strangers) / len(strangers),
-             "n": len(right) + len(strangers)} for t in THRESHOLDS]  # fmt: skip
+    vectors = enumerate(zip(cues, addresses, latents, strict=True))
+    memory = build_view([Fact(*vector, id=str(i)) for i, vector in vectors], model.spec)
+    return model.read(prompts, [memory] * len(prompts), [False] * len(prompts))
+
+
+def tune(model: LarimarModel, cases: list[held_out.Case]) -> list[dict[str, float]]:
+    """One row a threshold."""
+    asks = [(p, str(i)) for i, case in enumerate(cases) for p in case.paraphrases]
+    beside = [(p, name) for case in cases for name, prompts in case.beside.items() for p in prompts]
+    readings = read(model, cases, [p for p, _ in [*asks, *beside]])
+    right = [r.confidence if r.ids[:1] == (id,) else 0.0
+             for r, (_, id) in zip(readings, asks, strict=False)]  # fmt: skip
+    sure = {"paraphrase": right}
+    for reading, (_, name) in zip(readings[len(asks) :], beside, strict=True):
+        sure.setdefault(name, []).append(reading.confidence)
+    return [{"threshold": t} | {name: sum(c >= t for c in found) / len(found)
+                                for name, found in sure.items()}
+            for t in THRESHOLDS]  # fmt: skip
 
 
 if __name__ == "__main__":
     folder, data = map(Path, sys.argv[1:])
-    for row in tune(LarimarModel.load(folder), data):
-        print({name: round(value, 3) for name, value in row.items()})
+    model = LarimarModel.load(folder)
+    for name, cases in held_out.gate(data).items():
+        print(name)
+        for row in tune(model, cases):
+            print({column: round(value, 3) for column, value in row.items()})

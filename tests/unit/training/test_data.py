@@ -1,14 +1,16 @@
-"""What evaluation asks about is in no training set."""
+"""What evaluation asks about is in no training set; what the gate's lessons are made of."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import cast
 
+from evaluation.suites import application
 from service.model.address import AddressEncoder
 from tests.unit.training import folder
-from training.data import HeldOut, Relations
-from training.scope import Episodes
+from training import synthetic
+from training.data import Edit, HeldOut, Relations, stems
+from training.lessons import Episodes
 
 
 def test_edits_that_name_a_subject_of_evaluation_are_left_out(tmp_path: Path) -> None:
@@ -27,3 +29,33 @@ def test_prompts_of_evaluation_are_no_negatives_of_the_gate(tmp_path: Path) -> N
     episodes = Episodes(data, cast(AddressEncoder, None), 0)
     assert "Someone 1 was born in" in episodes.locality
     assert HeldOut(data).prompts.isdisjoint(map(str.casefold, episodes.locality))
+
+
+def test_an_edit_of_pokemqa_is_about_what_all_its_questions_name() -> None:
+    questions = ["Who wrote Animal Farm?", "Which author is Animal Farm by?"]
+    found = Edit.of("The author of Animal Farm is Hilary Mantel", questions)
+    assert found is not None
+    assert found.subject == "Animal Farm"
+    assert found.wordings == ("Who wrote {}?", "Which author is {} by?")
+    assert found.questions == questions
+
+
+def test_an_edit_whose_questions_name_nothing_is_left_out() -> None:
+    assert Edit.of("The author of Animal Farm is Hilary Mantel", ["Who wrote it?"]) is None
+
+
+def test_a_foreign_kind_shares_no_word_with_the_relation(tmp_path: Path) -> None:
+    episodes = Episodes(folder.write(tmp_path), cast(AddressEncoder, None), 0)
+    ours = episodes.relations.vocabulary("P19")
+    assert {"born", "origi"} <= ours
+    for _ in range(50):
+        forms = episodes.foreign("P19")
+        assert forms is None or ours.isdisjoint(stem for form in forms for stem in stems(form))
+
+
+def test_kinds_that_thresholds_are_chosen_on_are_in_no_lesson_and_in_no_suite() -> None:
+    tuning = {form.casefold() for _, _, forms in synthetic.TUNING for form in forms}
+    ours = {form.casefold() for _, _, forms in synthetic.KINDS for form in forms}
+    theirs = {form.casefold() for _, _, forms in application.KINDS for form in forms}
+    assert tuning.isdisjoint(ours)
+    assert tuning.isdisjoint(theirs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
 from transformers import (
     BertConfig,
     BertModel,
@@ -30,6 +32,7 @@ from service.model.checkpoint import DEFAULT, FILES, Checkpoint
 from service.model.larimar import LarimarModel
 from tests.unit.training import folder
 from training import ablations, lengths, soup, stages
+from training.lessons import Batches
 
 STEPS = {"address": 2, "codec": 10, "adapter": 2, "scope": 2}
 
@@ -80,6 +83,15 @@ def train(root: Path, out: str, runs: str, *more: str) -> None:
         command += ["--steps", f"{name}={count}"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
+
+
+def test_workers_make_the_batches_that_this_process_would(trained: Path) -> None:
+    setup = stages.Setup(
+        trained / "data", trained / "runs", str(trained / "gpt2"), str(trained / "bert"), 24
+    )
+    batches = Batches(partial(stages.episodes, setup), 8, seed=3)
+    worker = DataLoader(batches, None, num_workers=1, multiprocessing_context="spawn")
+    assert next(iter(worker)) == next(iter(batches))
 
 
 def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
