@@ -20,10 +20,12 @@ from torch import Tensor
 
 from memory_store.fixed import FixedState
 from memory_store.pages import STATES
+from memory_store.scan import grams
 from memory_store.search import Candidates, Source, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
 
 BUCKETS: Final = (8, 16, 32)  # then the params' own m
+LATENTS: Final = 2**23  # bytes in float64 that a CPU reads out at once: new memory costs more
 
 
 class TenantView(Source, Protocol):
@@ -63,7 +65,8 @@ def solve(
     """
     eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
     both = mask[:, :, None] & mask[:, None, :]  # (B, m, m)
-    system = torch.where(both, kernel, eye) + ridge * eye
+    system = torch.where(both, kernel, eye)
+    system.diagonal(dim1=1, dim2=2).add_(ridge)
     rhs = torch.where(mask, to_query, 0)  # (B, m)
     factor = torch.linalg.cholesky(system)
     weights = torch.cholesky_solve(rhs[:, :, None], factor).squeeze(-1)  # (B, m)
@@ -108,9 +111,13 @@ def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> lis
         size = next((b for b in BUCKETS if count <= b), view.params.candidates)
         buckets[max(size, count), view.params].append(i)
     for (size, params), members in buckets.items():
-        solved = _solve_bucket([kept[i] for i in members], size, params, device)
-        for i, answer in zip(members, solved, strict=True):
-            answers[i] = answer
+        each = 8 * size * found[members[0]][0].spec.latent_dim
+        together = max(1, LATENTS // each) if device == "cpu" else len(members)
+        for start in range(0, len(members), together):
+            part = members[start : start + together]
+            solved = _solve_bucket([kept[i] for i in part], size, params, device)
+            for i, answer in zip(part, solved, strict=True):
+                answers[i] = answer
     return answers
 
 
@@ -142,16 +149,16 @@ def _solve_bucket(
     found: Sequence[Candidates], size: int, params: ReadParams, device: str
 ) -> list[Answer]:
     d, c = found[0].rows["key"].shape[1], found[0].rows["latent"].shape[1]
-    keys = np.zeros((len(found), size, d), np.float16)  # (B, m, d)
+    keys = np.zeros((len(found), size, -(-d // 4) * 4), np.float16)  # (B, m, d), padded for scan.c
     latents = np.zeros((len(found), size, c), np.float16)  # (B, m, C)
     cosines = np.zeros((len(found), size))  # (B, m)
     mask = np.zeros((len(found), size), np.bool_)  # (B, m)
     for b, candidates in enumerate(found):
         n = len(candidates.slots)
-        keys[b, :n], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
+        keys[b, :n, :d], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
         cosines[b, :n], mask[b, :n] = candidates.cosines, True
     occupied = torch.from_numpy(mask).to(device)
-    kernel = gram(torch.from_numpy(keys).to(device).float().double(), params.beta)  # (B, m, m)
+    kernel = gram(keys, params.beta, device)  # (B, m, m)
     to_query = torch.exp(params.beta * (torch.from_numpy(cosines).to(device) - 1))
     values = torch.from_numpy(latents).to(device).float().double()
     weights, readout, variance = solve(kernel, to_query, values, occupied, params.ridge)
@@ -159,12 +166,22 @@ def _solve_bucket(
     return [_answer(f, w, z, v) for f, w, z, v in zip(found, *solved, strict=True)]
 
 
-def gram(keys: Tensor, beta: float) -> Tensor:
+def gram(keys: NDArray[np.float16], beta: float, device: str = "cpu") -> Tensor:
     """κ(U, U) (B, m, m) of keys (B, m, d); exactly 1 on the diagonal, 0-rows included."""
-    products = keys @ keys.mT  # exact for stored keys: see search.py
+    products = _products(keys, device)
     squares = products.diagonal(dim1=1, dim2=2)  # (B, m)
-    lengths = torch.sqrt(squares[:, :, None] * squares[:, None, :])
-    return torch.exp(beta * (products / torch.where(lengths == 0, 1, lengths) - 1))
+    squares = torch.where(squares == 0, 1, squares)
+    lengths = (squares[:, :, None] * squares[:, None, :]).sqrt_()
+    return products.div_(lengths).sub_(1).mul_(beta).exp_()
+
+
+def _products(keys: NDArray[np.float16], device: str) -> Tensor:
+    """U Uᵀ (B, m, m), exact for stored keys: see search.py."""
+    native = grams(keys) if device == "cpu" else None
+    if native is not None:
+        return torch.from_numpy(native)
+    wide = torch.from_numpy(keys).to(device).float().double()
+    return wide @ wide.mT
 
 
 def _answer(

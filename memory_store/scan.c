@@ -1,4 +1,4 @@
-/* Level 0 of the search: which rows may be among the best for which query; and their exact scores.
+/* Level 0 of the search: which rows may be among the best for which query; exact products of rows.
  *
  * Rows are int8, queries int16, sums int32 and exact, so that a score is the same to the bit on
  * every machine and scan.py can say how far it is from the cosine. Rows lie in groups of eight, two
@@ -12,6 +12,7 @@
 
 enum { GROUP = 8, HIGH = 4, WIDE = 4 };  /* a tile is HIGH groups by up to WIDE queries */
 enum { SCANNED = 4096, SCORED = 64 };    /* rows times queries, and rows, that one thread does */
+enum { AHEAD = 4 };                      /* rows that are fetched before they are needed */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int32_t sums __attribute__((vector_size(32))); /* of eight rows */
@@ -122,11 +123,15 @@ __attribute__((target("avx512bw,avx512vnni"))) static void vnni_tile(
 #define vnni_tile(...)
 #endif
 
+INLINE void fetch(const void *place, int64_t size) {
+  for (int64_t at = 0; at < size; at += 64) __builtin_prefetch((const char *)place + at);
+}
+
 /* Fetches the rows after a tile's, a share of them for each tile of queries. */
 INLINE void fetch_next(const block *b, const asked *q, int64_t i, int64_t j) {
   int64_t share = HIGH * GROUP * b->width * WIDE / q->count;
   const int8_t *next = b->codes + (i + HIGH * GROUP) * b->width + j / WIDE * share;
-  for (int64_t at = 0; at < share; at += 64) __builtin_prefetch(next + at);
+  fetch(next, share);
 }
 
 /* All hits, in no order; `hits` has room for rows * count. How many there are. */
@@ -159,12 +164,22 @@ INLINE doubles four(const uint16_t *p) {
 #endif
 }
 
+/* sum + x * y. The compiler may not fuse them (scores would differ from those of PyTorch), though
+ * these are exact either way. */
+INLINE doubles add_product(doubles sum, doubles x, doubles y) {
+#ifdef __FMA__
+  return (doubles)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)sum);
+#else
+  return sum + x * y;
+#endif
+}
+
 /* Sums of four and four products of a row with a query, and of the row with itself. */
 INLINE void add_four(const uint16_t *row, const double *query, doubles *product, doubles *square) {
   doubles x = four(row), y;
   memcpy(&y, query, sizeof y);
-  *product += x * y;
-  *square += x * x;
+  *product = add_product(*product, x, y);
+  *square = add_product(*square, x, x);
 }
 
 /* Exact products of float16 rows with the query each is for, and with themselves: the order of
@@ -177,6 +192,7 @@ void exact(const uint16_t *const *rows, const int64_t *which, int64_t count, con
     const double *query = queries + which[n] * width;
     doubles product[2] = {0}, square[2] = {0};
     int64_t k = 0;
+    if (n + AHEAD < count) fetch(rows[n + AHEAD], width * sizeof *row);
     for (; k + 8 <= width; k += 8)
       for (int h = 0; h < 2; h++)
         add_four(row + k + 4 * h, query + k + 4 * h, product + h, square + h);
@@ -192,7 +208,35 @@ void exact(const uint16_t *const *rows, const int64_t *which, int64_t count, con
   }
 }
 
+/* Exact products of float16 rows (count, rows, width), rows at least GROUP and width a multiple of
+ * four, with the rows of the same matrix. `out` is (count, rows, rows). */
+void grams(const uint16_t *keys, int64_t count, int64_t rows, int64_t width, double *out) {
+#pragma omp parallel for collapse(2) schedule(static, 1)
+  for (int64_t n = 0; n < count; n++)
+    for (int64_t group = 0; group < rows; group += GROUP) {
+      int64_t i = group + GROUP > rows ? rows - GROUP : group;
+      const uint16_t *own = keys + n * rows * width;
+      double *products = out + n * rows * rows;
+      doubles some[width / 4][GROUP]; /* the group, widened: it stays in the cache */
+      for (int64_t k = 0; k < width / 4; k++)
+        for (int g = 0; g < GROUP; g++) some[k][g] = four(own + (i + g) * width + 4 * k);
+      for (int64_t j = 0; j < i + GROUP; j++) {
+        doubles sum[GROUP] = {0};
+        for (int64_t k = 0; k < width / 4; k++) {
+          doubles x = four(own + j * width + 4 * k);
+          for (int g = 0; g < GROUP; g++) sum[g] = add_product(sum[g], some[k][g], x);
+        }
+        for (int g = 0; g < GROUP; g++)
+          products[(i + g) * rows + j] = products[j * rows + i + g] =
+              sum[g][0] + sum[g][1] + sum[g][2] + sum[g][3];
+      }
+    }
+}
+
 /* `size` bytes from each of some places, one after the other. */
 void copy(const char *const *places, int64_t count, int64_t size, char *out) {
-  for (int64_t n = 0; n < count; n++) memcpy(out + n * size, places[n], size);
+  for (int64_t n = 0; n < count; n++) {
+    if (n + AHEAD < count) fetch(places[n + AHEAD], size);
+    memcpy(out + n * size, places[n], size);
+  }
 }

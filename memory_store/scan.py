@@ -142,6 +142,18 @@ def products(
     return found
 
 
+def grams(keys: NDArray[np.float16]) -> Float64 | None:
+    """Exact products (B, m, m) of the rows of matrices (B, m, W), m at least 8 and W a multiple of
+    4, with one another; None without a compiler."""
+    native = library()
+    if native is None:
+        return None
+    count, rows, width = keys.shape
+    found = np.empty((count, rows, rows))
+    native.grams(_at(keys), count, rows, width, _at(found))
+    return found
+
+
 def copied(places: NDArray[np.int64], size: int) -> NDArray[np.uint8] | None:
     """`size` bytes from each of `places` of memory (n,), (n * size,); None without a compiler."""
     native = library()
@@ -196,8 +208,9 @@ def library() -> ctypes.CDLL | None:
         native.scan.restype = ctypes.c_int64
         native.scan.argtypes = [ctypes.c_void_p] * 3
         pointer, number = ctypes.c_void_p, ctypes.c_int64
-        native.exact.restype = native.copy.restype = None
+        native.exact.restype = native.grams.restype = native.copy.restype = None
         native.exact.argtypes = [pointer, pointer, number, pointer, number, pointer]
+        native.grams.argtypes = [pointer, number, number, number, pointer]
         native.copy.argtypes = [pointer, number, number, pointer]
     return native
 

@@ -101,17 +101,18 @@ def _survivors(
     the most that its own can be. What is known sharpens whenever twice as many rows were seen.
     """
     asked, count = Asked.of(queries), len(queries)
-    floor = np.full(count, NO_SCORE)
-    hits, new, sharpened = Hits.nothing(), [Hits.nothing()], 0
+    best = np.full((count, m), NO_SCORE)
+    hits, new, sharpened = [Hits.nothing()], [Hits.nothing()], 0
     for seen, codes in _parts(blocks, now):
-        new.append(Hits.of(scan(codes, asked, floor - asked.slack), codes, asked, seen))
+        new.append(Hits.of(scan(codes, asked, best[:, 0] - asked.slack), codes, asked, seen))
         if seen + len(codes.scale) >= 2 * sharpened:
             sharpened = seen + len(codes.scale)
-            hits, new = Hits.joined([hits, *new]), []
-            floor = hits.floor(count, m)
-            hits = hits.reaching(floor)
-    hits = Hits.joined([hits, *new])
-    return hits.reaching(hits.floor(count, m)).by_query(count)
+            found, new = Hits.joined(new), [Hits.nothing()]
+            best = found.best(best)
+            hits.append(found.reaching(best[:, 0]))
+    found = Hits.joined(new)
+    best = found.best(best)
+    return Hits.joined([*hits, found]).reaching(best[:, 0]).by_query(count)
 
 
 def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
@@ -151,33 +152,38 @@ class Hits:
 
     @classmethod
     def joined(cls, parts: Sequence[Hits]) -> Hits:
-        """All hits, ordered by query."""
         which = np.concatenate([part.which for part in parts])
         slots = np.concatenate([part.slots for part in parts])
         low, high = (
             np.concatenate([getattr(part, side) for part in parts]) for side in ("low", "high")
         )
-        return cls(which, slots, low, high)._at(np.argsort(which, kind="stable"))
+        return cls(which, slots, low, high)
 
-    def _at(self, places: NDArray[np.intp]) -> Hits:
-        low, high = self.low.take(places), self.high.take(places)
-        return Hits(self.which.take(places), self.slots.take(places), low, high)
-
-    def floor(self, count: int, m: int) -> Float32:
-        """What the m-th best cosine of each query is at least, (count,)."""
+    def best(self, known: Float32) -> Float32:
+        """The m highest `low` of each query, the least of them first (count, m), of these hits and
+        of those `known` before."""
+        count, m = known.shape
         sizes = np.bincount(self.which, minlength=count)
-        low = np.full((count, max(m, sizes.max())), NO_SCORE)
-        low[np.arange(low.shape[1]) < sizes[:, None]] = self.low
-        floor: Float32 = np.partition(low, -m)[:, -m]
-        return floor
+        low = np.full((count, m + sizes.max()), NO_SCORE)
+        low[:, :m] = known
+        low[:, m:][np.arange(sizes.max()) < sizes[:, None]] = self.low.take(self._by_query)
+        best: Float32 = np.partition(low, -m)[:, -m:]
+        return best
 
     def reaching(self, floor: Float32) -> Hits:
         """Those whose cosine may reach the floor of their query."""
-        return self._at(np.flatnonzero(self.high >= np.take(floor, self.which)))
+        places = np.flatnonzero(self.high >= np.take(floor, self.which))
+        low, high = self.low.take(places), self.high.take(places)
+        return Hits(self.which.take(places), self.slots.take(places), low, high)
 
     def by_query(self, count: int) -> list[NDArray[np.int64]]:
         """The slots for each query."""
-        return np.split(self.slots, np.searchsorted(self.which, np.arange(1, count)))
+        ends = np.cumsum(np.bincount(self.which, minlength=count))
+        return np.split(self.slots.take(self._by_query), ends[:-1])
+
+    @property
+    def _by_query(self) -> NDArray[np.intp]:
+        return np.argsort(self.which, kind="stable")
 
 
 def _scores(source: Source, slots: Sequence[NDArray[np.int64]], queries: Float64) -> list[Float64]:

@@ -81,6 +81,16 @@ def test_exact_products_are_those_of_numpy_to_the_bit(d: int) -> None:
     assert np.array_equal(found, np.stack(sums, axis=1))
 
 
+@pytest.mark.parametrize("d", [4, 16, 384])
+@pytest.mark.parametrize("m", [8, 13, 64])
+def test_grams_are_those_of_numpy_to_the_bit(m: int, d: int) -> None:
+    keys = unit(spread(3 * m, d)).astype(np.float16).reshape(3, m, d)
+    wide = keys.astype(np.float64)
+    found = scan.grams(keys)
+    assert found is not None
+    assert np.array_equal(found, wide @ wide.swapaxes(1, 2))
+
+
 def test_without_a_compiler_a_read_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = clustered(1500, 384, 0.9)
     view, queries = build_view(facts_at(addresses, WIDE), WIDE), near(addresses[:5])
