@@ -33,7 +33,7 @@ def train(
     tokens: Annotated[int, typer.Option(help="T: the longest fact, in the decoder's tokens.")] = 32,
     accumulate: Annotated[int, typer.Option(help="Batches of a step, to save memory.")] = 1,
     threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.4,
-    suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.3,
+    suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.5,
     start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:

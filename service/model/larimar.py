@@ -157,7 +157,7 @@ class LarimarModel:
                 for reading, force in zip(best, always, strict=True)]  # fmt: skip
 
     def _opens(self, reading: Reading) -> bool:
-        """A leak is worse than a refusal too many: a suppression opens the gate sooner."""
+        """Facts and suppressions have thresholds of their own."""
         least = self.suppressed_threshold if reading.suppressed else self.threshold
         return reading.confidence >= least
 
