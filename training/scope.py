@@ -1,8 +1,8 @@
 """Trains and calibrates the scope gate on real reads (lessons.py).
 
-Calibration (Platt) is fitted on half of the held-out reads, and the expected calibration error is
-reported on the other half: of kinds that it has learned by heart a gate is surer than of those that
-users write.
+Calibration (Platt scaling, with the match beside the logit) is fitted on half of the held-out
+reads, and the expected calibration error is reported on the other half: of kinds that it has
+learned by heart a gate is surer than of those that users write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from service.model import lora
-from service.model.scope import ScopeGate
+from service.model.scope import MATCHED, ScopeGate
 from training.lessons import Batches, Episodes, Sample
 from training.loop import Group, Hardware, Run, State
 
@@ -30,9 +30,13 @@ def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
+def _ordered(samples: list[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda s: len(s.unit) + len(s.fact))
+
+
 def _judged(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
     """Uncalibrated logits and labels; samples of like length share a call."""
-    ordered = sorted(samples, key=lambda s: len(s.unit) + len(s.fact))
+    ordered = _ordered(samples)
     size = TOGETHER * _larger(gate.encoder.device.type)
     parts = [ordered[i : i + size] for i in range(0, len(ordered), size)]
     logits = [gate.logits([s.unit for s in p], [s.fact for s in p],
@@ -43,33 +47,36 @@ def _judged(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def scores(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
-    """Uncalibrated logits and labels, on the CPU."""
+def scores(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Uncalibrated logits, match and labels, on the CPU."""
     logits, labels = _judged(gate, samples)
-    return logits.cpu(), labels.cpu()
+    match = torch.tensor([s.match for s in _ordered(samples)])
+    return logits.cpu(), match, labels.cpu()
 
 
 def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
-    """Platt scaling by L-BFGS on log loss."""
-    logits, labels = scores(gate, samples)
-    scale_shift = torch.tensor([1.0, 0.0], requires_grad=True)
-    optimizer = torch.optim.LBFGS([scale_shift], max_iter=100)
+    """Platt scaling, with the match beside the logit, by L-BFGS on log loss."""
+    logits, match, labels = scores(gate, samples)
+    ones = torch.ones(len(logits), 1)
+    known = torch.cat([logits[:, None], match[:, :MATCHED], ones], dim=-1)  # (N, MATCHED + 2)
+    weights = torch.eye(1, MATCHED + 2)[0].requires_grad_(True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100)
 
     def closure() -> float:
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(scale_shift[0] * logits + scale_shift[1], labels)
+        loss = F.binary_cross_entropy_with_logits(known @ weights, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    gate.calibration.data.copy_(scale_shift.detach())
+    gate.calibration.data.copy_(weights.detach())
 
 
 def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, float]:
     """Error at .5, area under the ROC curve, expected calibration error; N samples."""
-    logits, labels = scores(gate, samples)
-    scale, shift = gate.calibration.tolist()
-    p = torch.sigmoid(scale * logits + shift)
+    logits, match, labels = scores(gate, samples)
+    device = gate.calibration.device
+    p = gate.calibrated(logits.to(device), match.to(device)).cpu()
     auc = (p[labels == 1][:, None] > p[labels == 0][None]).float().mean()
     which = (p * bins).long().clamp(max=bins - 1)
     gaps = [(which == b).float().mean() * (p[which == b].mean() - labels[which == b].mean()).abs()

@@ -21,7 +21,7 @@ from torch import Tensor
 DEFAULT = Path(__file__).parent / "checkpoints" / "smollm2-135m"
 FILES = ("codec.safetensors", "adapter/adapter_model.safetensors", "address.safetensors",
          "scope.safetensors")  # fmt: skip
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(Exception):

@@ -21,6 +21,7 @@ from service.model.address import Sketch, words
 from service.model.encoder import SentenceEncoder
 
 FEATURES = 9
+MATCHED = 2  # of them, cosine and lead, that calibration weighs beside the logit
 CUE = 0.995  # cosine from which a unit is the stored cue; other numbers in one template reach .78
 STRANGER = 0.5  # the second row's cosine in a memory of hundreds; a small one has no such row
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
@@ -59,8 +60,8 @@ class ScopeGate(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(encoder.width + FEATURES, hidden), nn.GELU(), nn.Linear(hidden, 1)
         )
-        # Platt scaling, fitted after training: p = sigmoid(scale * logit + shift)
-        self.calibration = nn.Parameter(torch.tensor([1.0, 0.0]), requires_grad=False)
+        # fitted after training: p = sigmoid(calibration · (logit, cosine, lead, 1))
+        self.calibration = nn.Parameter(torch.eye(1, MATCHED + 2)[0], requires_grad=False)
 
     def logits(self, units: Sequence[str], facts: Sequence[str], match: Tensor) -> Tensor:
         """match (B, FEATURES) → (B,)."""
@@ -68,14 +69,18 @@ class ScopeGate(nn.Module):
         logits: Tensor = self.head(torch.cat([pooled, match.to(pooled)], dim=-1)).squeeze(-1)
         return logits
 
+    def calibrated(self, logits: Tensor, match: Tensor) -> Tensor:
+        """Logits (B,) and match (B, FEATURES) → probabilities (B,)."""
+        known = torch.cat([logits[:, None], match[:, :MATCHED].to(logits)], dim=-1)
+        return torch.sigmoid(known @ self.calibration[:-1] + self.calibration[-1])
+
     @torch.inference_mode()
     def probability(
         self, units: Sequence[str], facts: Sequence[str], match: Tensor, batch: int = 32
     ) -> list[float]:
-        scale, shift = self.calibration
         out: list[float] = []
         for s in range(0, len(units), batch):
             part = slice(s, s + batch)
             logits = self.logits(units[part], facts[part], match[part])
-            out += torch.sigmoid(scale * logits + shift).tolist()
+            out += self.calibrated(logits, match[part]).tolist()
         return out
