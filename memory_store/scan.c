@@ -98,12 +98,16 @@ __attribute__((target("avx512bw,avx512vnni"))) static void vnni_tile(
   __m512i a[HIGH / 2][WIDE] = {0};
   for (int64_t k = 0; k < b->width; k += 2) {
     __m512i y[WIDE];
-    for (int n = 0; n < WIDE; n++)
-      y[n] = _mm512_broadcastd_epi32(_mm_loadu_si32(q->whole + (j + n) * b->width + k));
+    for (int n = 0; n < WIDE; n++) {
+      int32_t two;
+      memcpy(&two, q->whole + (j + n) * b->width + k, sizeof two);
+      y[n] = _mm512_set1_epi32(two);
+    }
     for (int g = 0; g < HIGH / 2; g++) {
       const int8_t *p = b->codes + (i + 2 * g * GROUP) * b->width + k * GROUP;
-      __m512i x = _mm512_cvtepi8_epi16(
-          _mm256_loadu2_m128i((const void *)(p + GROUP * b->width), (const void *)p));
+      __m128i low = _mm_loadu_si128((const void *)p);
+      __m128i high = _mm_loadu_si128((const void *)(p + GROUP * b->width));
+      __m512i x = _mm512_cvtepi8_epi16(_mm256_set_m128i(high, low));
       for (int n = 0; n < WIDE; n++) a[g][n] = _mm512_dpwssd_epi32(a[g][n], x, y[n]);
     }
   }
@@ -156,7 +160,7 @@ int64_t scan(const block *b, const asked *q, hit *hits) {
 
 INLINE doubles four(const uint16_t *p) {
 #ifdef __F16C__
-  return _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadu_si64(p)));
+  return _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadl_epi64((const void *)p)));
 #else
   _Float16 half[4];
   memcpy(half, p, sizeof half);
