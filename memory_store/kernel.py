@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 import numpy as np
@@ -82,13 +83,21 @@ def read_many(
 
     Raises ValueError for queries of the wrong width or not finite.
     """
-    found: list[tuple[TenantView, Candidates]] = []
-    for view, batch in zip(views, queries, strict=True):
+    calls: dict[int, list[int]] = defaultdict(list)
+    for i, (view, batch) in enumerate(zip(views, queries, strict=True)):
         if batch.ndim != 2 or batch.shape[1] != view.spec.address_dim:
             raise ValueError(f"queries must have shape (Q, {view.spec.address_dim})")
-        best = best_rows(view, canonical(batch), view.params.candidates)
-        found += [(view, candidates) for candidates in best]
-    answers = _answers(found, device)
+        calls[id(view)].append(i)
+    best: list[list[Candidates]] = [[] for _ in views]
+    for members in calls.values():  # one search a view, whoever asks
+        view = views[members[0]]
+        together = canonical(np.concatenate([queries[i] for i in members]))
+        each = iter(best_rows(view, together, view.params.candidates))
+        for i in members:
+            best[i] = list(islice(each, len(queries[i])))
+    answers = _answers(
+        [(view, one) for view, part in zip(views, best, strict=True) for one in part], device
+    )
     readouts, start = [], 0
     for view, batch in zip(views, queries, strict=True):
         part = answers[start : start + len(batch)]

@@ -93,6 +93,21 @@ def test_who_else_is_in_the_batch_cannot_be_seen() -> None:
     assert np.array_equal(alone.latent[0], together[2].latent[3])
 
 
+def test_calls_that_ask_one_memory_are_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (build_view(facts_at(spread(40, 384, seed), WIDE), WIDE) for seed in (1, 2))
+    queries = [near(spread(40, 384, 1)[i : i + 1 + i % 2], amount=0.3) for i in range(6)]
+    views = [one, other, one, one, other, one]
+    alone = [view.read(batch) for view, batch in zip(views, queries, strict=True)]
+    asked: list[int] = []
+    search = kernel.best_rows
+    monkeypatch.setattr(
+        kernel, "best_rows", lambda *given: (asked.append(len(given[1])), search(*given))[1]
+    )
+    for found, expected in zip(kernel.read_many(views, queries), alone, strict=True):
+        assert_same(found, expected)
+    assert asked == [6, 3]
+
+
 def test_nothing_above_the_floor_reads_nothing() -> None:
     axes = np.eye(16, dtype=np.float32)
     spec = MemorySpec(16, 8, "test")
