@@ -200,7 +200,7 @@ def _answer(
     variance: float,
 ) -> Answer:
     w = weights[: len(found.slots)]
-    order = np.argsort(-w, kind="stable")
+    order = (-w).argsort(kind="stable")
     first = found.rows[order[0]]
     return Answer(
         latent,
@@ -232,7 +232,7 @@ def _readout(answers: Sequence[Answer], latent_dim: int) -> Readout:
 
 
 def _ids(stored: NDArray[np.bytes_]) -> tuple[str, ...]:
-    return tuple(id.decode() for id in stored.tolist())
+    return tuple(map(bytes.decode, stored.tolist()))
 
 
 def _suppressed(row: np.void) -> bool:

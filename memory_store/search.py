@@ -204,10 +204,10 @@ def _best(source: Source, slots: NDArray[np.int64], exact: Float64, m: int) -> C
     if len(exact) > m:  # whole rows only of the best, and of all that equal the last of them
         best = exact >= np.partition(exact, -m)[-m]
         slots, exact = slots[best], exact[best]
-    falling = np.argsort(-exact)
+    falling = (-exact).argsort()
     slots, exact = slots[falling], exact[falling]
     rows = source.rows(slots)
-    if np.all(exact[1:] != exact[:-1]) and np.all(rows["state"] != FREE):
+    if (exact[1:] != exact[:-1]).all() and (rows["state"] != FREE).all():
         return Candidates(slots, rows, exact)
     order = np.array(_order(exact, rows))
     order = order[rows["state"][order] != FREE][:m]
