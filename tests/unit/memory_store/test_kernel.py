@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from memory_store import kernel, reference
+from memory_store.scan import Float64
+from memory_store.search import Candidates, Source, best_rows
 from memory_store.store import Fact, Float32, MemorySpec, ReadParams
 from memory_store.view import View, build_view
 from tests.unit.memory_store.facts import WIDE, assert_same, clustered, fact, facts_at, near, spread
@@ -99,10 +101,12 @@ def test_calls_that_ask_one_memory_are_one_search(monkeypatch: pytest.MonkeyPatc
     views = [one, other, one, one, other, one]
     alone = [view.read(batch) for view, batch in zip(views, queries, strict=True)]
     asked: list[int] = []
-    search = kernel.best_rows
-    monkeypatch.setattr(
-        kernel, "best_rows", lambda *given: (asked.append(len(given[1])), search(*given))[1]
-    )
+
+    def search(source: Source, queries: Float64, m: int) -> list[Candidates]:
+        asked.append(len(queries))
+        return best_rows(source, queries, m)
+
+    monkeypatch.setattr("memory_store.kernel.best_rows", search)
     for found, expected in zip(kernel.read_many(views, queries), alone, strict=True):
         assert_same(found, expected)
     assert asked == [6, 3]
