@@ -7,9 +7,10 @@ least-squares update with α = ±1 (Eq. 3-4):
     Λ ← Λ + αWᵀW,   M ← M + αΛ⁻¹Wᵀ(Z - WM)
 
 Stored are Λ and B = ΣWᵀZ in float64, to which an update only adds; M = Λ⁻¹B. A state that has
-been solved is carried on by Woodbury's identity, many tenants in one call, which is much cheaper
-than solving anew; after a forget, and after many writes, it is solved anew all the same, so that
-errors stay below 1e-9.
+been solved is carried on by Woodbury's identity (update.py), which is much cheaper than solving
+anew; after a forget, and after many writes, it is solved anew all the same, so that errors stay
+below 1e-9. update.py takes many tenants in one call; here it is given one, since each tenant's
+changes are transactions of their own.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The reads of many tenants are one call: every query's candidate system is padded to a bucket and
 all systems of a bucket are solved together in float64, on whichever device is asked for. Padding
 is masked by occupancy, and a query's bucket depends on its own candidates only, so that who else
-is in the batch cannot be seen in an answer. reference.py is the specification.
+is in the batch cannot be seen in an answer. reference.py is the specification. The updates of
+policy `fixed`, of many tenants in one call as well, are update.py's.
 """
 
 from __future__ import annotations
