@@ -66,11 +66,13 @@ def test_reads_go_on_and_say_so_while_it_is_away(server: EmbeddedValkey, tenant:
     os.kill(server.pid, signal.SIGKILL)
     assert read() == (True, before[1], None)
     counted = away(tenant)
-    refused = tenant.post("write", {"facts": [OTHER]})
-    error(refused, 503, "store_unavailable")
+    for change in ("write", {"facts": [OTHER]}), ("forget", {"prompts": [CAPITAL]}):
+        refused = tenant.post(*change)
+        error(refused, 503, "store_unavailable")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert read() == (True, before[1], None)
     assert ok(tenant.client.get("/readyz"))["store"] == "down"
-    assert away(tenant) == counted + 2
-    assert int(refused.headers["Retry-After"]) >= 1
+    assert away(tenant) == counted + 3
     server.stop()
     server.start()
     until(lambda: read() == before, seconds=60)
