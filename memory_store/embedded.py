@@ -122,6 +122,8 @@ class EmbeddedValkey:
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700",
             "dir": str(self._dir), "appendonly": "yes", "appendfsync": "always", "save": "",
             "maxmemory-policy": "noeviction", "logfile": str(self._dir / "valkey.log"),
+            # They would quote what was written, and outlast its erasure.
+            "commandlog-execution-slower-than": "-1", "commandlog-request-larger-than": "-1",
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         fd = os.open(self._dir / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -167,7 +167,8 @@ class RedisStore:
         return (await self._changes.look(tenant, request))[1]
 
     async def sweep(self, tenant: str) -> AsyncIterator[Change]:
-        """Erase what has expired, through the erase script, at most 1,000 facts a change."""
+        """Erase what has expired, through the erase script, at most 1,000 facts a change; then let
+        go of outcomes that were kept for their time."""
 
         def apply(plan: Plan, info: TenantInfo) -> list[RowResult]:
             return [plan.forget(id=id) for id in list(plan.by_id)]
@@ -177,8 +178,10 @@ class RedisStore:
             wanted = Wanted(expired=MAX_FACTS)
             change = await self._changes.run("erase", tenant, request, wanted, apply)
             if not change.results:
-                return
+                break
             yield change
+        while await self._scripts.run("tidy", tenant, MAX_FACTS) == [MAX_FACTS]:
+            pass
 
     async def write_chunks(
         self, tenant: str, document: Document, facts: Sequence[Fact], request: ChangeRequest

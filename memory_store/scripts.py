@@ -39,13 +39,15 @@ Name = Literal[
     "fence",
     "reencode",
     "abandon",
+    "tidy",
 ]
 TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PLAIN, OOM = "#!lua\n", "#!lua flags=allow-oom\n"  # what frees memory must run without any
 # Scripts made of other files than their own: writing and erasing differ in their flags alone.
 PARTS: Final[dict[Name, tuple[str, ...]]] = {
-    "write": (PLAIN, "change"),
-    "erase": (OOM, "change"),
+    "write": (PLAIN, "outcomes", "change"),
+    "erase": (OOM, "outcomes", "change"),
+    "tidy": (OOM, "outcomes", "tidy"),
     "delete": (OOM, "epoch", "delete"),
     "begin": (OOM, "epoch", "begin"),
     "swap": (OOM, "epoch", "swap"),

@@ -82,10 +82,7 @@ redis.call('HINCRBY', meta, 'bytes', bytes)
 for kind, n in pairs(growth) do redis.call('HINCRBY', meta, kind, n) end
 redis.call('RPUSH', prefix .. 'log', stored[3] .. ' ' .. table.concat(touched, ','))
 redis.call('LTRIM', prefix .. 'log', -log_length, -1)
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'idem:at', '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('HDEL', prefix .. 'idem', old)
-  redis.call('ZREM', prefix .. 'idem:at', old)
-end
+drop_outcomes(prefix, now, 100)
 redis.call('HSET', prefix .. 'idem', change, digest .. ' ' .. (version + 1) .. ' ' .. outcome)
 redis.call('ZADD', prefix .. 'idem:at', now + remember, change)
 return { 'applied', version + 1 }

@@ -71,9 +71,11 @@ def test_it_asks_for_the_password_syncs_and_never_evicts(
         port = client.connection_pool.connection_kwargs["port"]
         with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
-        settings = client.config_get("append*", "maxmemory-policy")
+        settings = client.config_get("append*", "maxmemory-policy", "commandlog-*")
         assert settings["appendonly"] == "yes"
         assert settings["appendfsync"] == "always"
         assert settings["maxmemory-policy"] == "noeviction"
+        for logged in ("execution-slower-than", "request-larger-than"):  # would outlast an erasure
+            assert settings[f"commandlog-{logged}"] == "-1"
         cmdline = Path(f"/proc/{client.info('server')['process_id']}/cmdline").read_text()
         assert PASSWORD not in cmdline

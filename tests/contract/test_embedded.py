@@ -77,13 +77,15 @@ def test_an_orphan_out_of_reach_is_never_doubled(
     os.kill(parent[1], signal.SIGTERM)
 
 
-def test_only_this_user_can_reach_it_and_only_by_the_socket(tmp_path: Path) -> None:
+def test_only_this_user_can_reach_it_by_the_socket_and_it_logs_no_command(tmp_path: Path) -> None:
     server = EmbeddedValkey(tmp_path)
     socket = Path(server.start().removeprefix("unix://"))
     try:
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
         with redis.Redis.from_url(server.url) as client:
             assert client.config_get("port")["port"] == "0"
+            logged = client.config_get("commandlog-execution-*-than", "commandlog-request-*-than")
+            assert set(logged.values()) == {"-1"}  # they would outlast an erasure
     finally:
         server.stop()
 

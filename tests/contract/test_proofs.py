@@ -1,17 +1,12 @@
-"""Short forms of the proofs that `make proof` runs, and what an erase leaves behind."""
+"""Short forms of the proofs that `make proof` runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from benchmarks import memory_outages, memory_proofs
-from benchmarks.servers import client, server
-from memory_store.redis_store import RedisStore
-from tests.contract.conftest import request
-from tests.unit.memory_store.facts import SMALL, fact
 
 pytestmark = pytest.mark.anyio
 
@@ -46,22 +41,3 @@ async def test_tenants_never_meet(valkey: str) -> None:
 
 async def test_failovers_lose_nothing_that_was_waited_for(tmp_path: Path) -> None:
     assert (await memory_outages.failovers(tmp_path, 1))["rounds"] == 1
-
-
-async def test_an_erased_fact_is_in_no_rdb_saved_after(tmp_path: Path) -> None:
-    config = {"rdbcompression": "no", "appendonly": "no"}
-    with server(tmp_path, **config) as valkey:
-        store = RedisStore(Redis(host="127.0.0.1", port=valkey.port), SMALL)
-        try:
-            await store.create_tenant("acme")
-            gone = fact(1, text="a secret", metadata={"of": "a hidden source"})
-            await store.write("acme", [gone, fact(2, text="public")], request())
-            await store.forget("acme", request(), cues=[fact(1).cue])
-        finally:
-            await store.close()
-        with client(valkey) as admin:
-            admin.save()
-        saved = (tmp_path / "dump.rdb").read_bytes()
-    vectors = [[x.astype("<f2").tobytes() for x in (f.address, f.latent)] for f in (fact(2), gone)]
-    assert all(kept in saved for kept in [b"public", *vectors[0]])
-    assert not any(left in saved for left in [b"secret", b"hidden", *vectors[1]])

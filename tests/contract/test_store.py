@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -334,38 +333,3 @@ async def test_another_checkpoint_touches_nothing(
         assert (await foreign.tenant(tenant)).facts == 1
     finally:
         await foreign.close()
-
-
-async def test_erased_data_is_gone_from_every_key(
-    store: RedisStore, tenant: str, valkey: str
-) -> None:
-    """Row, text, metadata, id: of what was erased and of what was replaced."""
-    secret = fact(77_001, id="secret-id", target="secret-target", metadata={"k": "secret-meta"})
-    await store.write(tenant, [secret, fact(77_002)], request())
-    await store.write(tenant, [fact(77_002, latent=fact(77_005).latent)], request())
-    await store.forget(tenant, request(), ids=["secret-id"])
-    gone = [f.latent.astype("<f2").tobytes() for f in (secret, fact(77_002))]
-    async with Redis.from_url(valkey) as client:
-        found = b"".join([await contents(client, key) async for key in client.scan_iter()])
-    assert fact(77_005).latent.astype("<f2").tobytes() in found
-    for trace in (b"secret-target", b"secret-meta", *gone):
-        assert trace not in found
-
-
-async def contents(client: Any, key: bytes) -> bytes:
-    """Everything a key holds, of whatever type, as plain bytes."""
-    parts: list[bytes]
-    match await client.type(key):
-        case b"string":
-            parts = [await client.get(key)]
-        case b"hash":
-            parts = [part for pair in (await client.hgetall(key)).items() for part in pair]
-        case b"list":
-            parts = await client.lrange(key, 0, -1)
-        case b"set":
-            parts = list(await client.smembers(key))
-        case b"zset":
-            parts = await client.zrange(key, 0, -1)
-        case other:
-            raise AssertionError(other)
-    return b"".join(parts)
