@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from evaluation.api import Tenant, tenant
 from evaluation.suites import SUITES
+from evaluation.suites.around import difference
 from memory_store.embedded import EmbeddedValkey
 from service.engine.fake import FakeEngine
 from tests.api.running import ADMIN_KEY, listening, settings
@@ -25,7 +26,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     "zsre": {"edit": 1.0, "unrelated questions equal base": 1.0},
     "statements": {"edit, in scope": 1.0, "neighbours equal base": 1.0},
     "same-subject": {"edit": 1.0, "other relation equals base": 1.0},
-    "alias": {"alias": 1.0},
+    "alias": {"alias": 1.0, "alias, memory always": 1.0},
     "portability": {"one hop": 0.0},
     "application": {"edit": 1.0},
     "sequential": {"edit": 1.0},
@@ -72,6 +73,18 @@ def test_a_suite_finds_what_the_engine_does(
     found = {key: share.value for key, share in result.shares.items() if key in EXPECTED[name]}
     assert found == EXPECTED[name]
     assert result.facts > 0
+
+
+@pytest.mark.parametrize(
+    ("alias", "kind"),
+    [
+        ("The home of GARCIA, Jose is", "same words"),
+        ("The home of José M. García is", "words more or fewer"),
+        ("The home of Pepe García is", "other words"),
+    ],
+)
+def test_aliases_are_told_apart_by_their_words(alias: str, kind: str) -> None:
+    assert difference(alias, "The home of José García is") == kind
 
 
 class Deaf(Tenant):
