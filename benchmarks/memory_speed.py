@@ -154,23 +154,30 @@ def draw(reads: Sequence[dict[str, Any]]) -> None:
 
 
 async def sent_bytes(url: str) -> dict[str, Any]:
-    """Bytes that Redis receives per written fact, one a call and 100 a call."""
-    client = connect(url)
+    """Bytes that Redis receives per written fact, one a call and 100 a call, by how many facts the
+    tenant's page of 512 holds before; at the end a full page whose facts are replaced."""
+    client, row = connect(url), Layout(SPEC).row_size
     store = RedisStore(client, SPEC)
-    await store.create_tenant("bytes")
-    await store.write("bytes", [made(n) for n in range(600)], ChangeRequest("first"))
-    row, result = Layout(SPEC).row_size, dict[str, Any]()
-    for size in (1, 100):
-        before = (await client.info("stats"))["total_net_input_bytes"]
-        for call in range(20):
-            facts = [made(1000 + size * 1000 + call * size + i) for i in range(size)]
-            await store.write("bytes", facts, ChangeRequest(f"{size}-{call}"))
-        sent = (await client.info("stats"))["total_net_input_bytes"] - before
-        each = sent / (20 * size)
-        result[f"{size} a call"] = {"bytes": round(each), "row": row}
-        result[f"{size} a call"]["of 1.2 row + 1 KB"] = round(each / (1.2 * row + 1024), 2)
+    bound, found = 1.2 * row + 1024, dict[str, Any]()
+    await store.create_tenant("first")
+    await store.write("first", [made(0)], ChangeRequest("first"))  # which sends the scripts
+    for held in (0, K // 2, K - 20, K):
+        each = {}
+        for size, calls in ((1, 20), (100, 2)):
+            tenant = f"bytes-{held}-{size}"
+            await store.create_tenant(tenant)
+            if held:
+                await store.write(tenant, [made(n) for n in range(held)], ChangeRequest("first"))
+            before = (await client.info("stats"))["total_net_input_bytes"]
+            for start in range(held % K, held % K + size * calls, size):
+                facts = [made(n, 1) for n in range(start, start + size)]
+                await store.write(tenant, facts, ChangeRequest(f"{start}"))
+            sent = (await client.info("stats"))["total_net_input_bytes"] - before
+            each[f"{size} a call"] = round(sent / (calls * size))
+        name = "replaced" if held == K else f"page of {held}"
+        found[name] = each | {"largest / bound": round(max(each.values()) / bound, 2)}
     await store.close()
-    return {"bytes per fact": result}
+    return {"row": row, "bound: 1.2 row + 1 KB": round(bound), "bytes per fact": found}
 
 
 async def cold_load(url: str) -> dict[str, Any]:
