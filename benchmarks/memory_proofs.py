@@ -15,24 +15,30 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from benchmarks import memory_outages
+from benchmarks.load_proof import ADMIN_KEY, stored
 from benchmarks.memory_facts import made
 from benchmarks.memory_outages import SPEC, TENANT
+from benchmarks.processes import Process, until
 from benchmarks.report import write_results
 from memory_store.embedded import EmbeddedValkey
-from memory_store.errors import StoreError
 from memory_store.redis_store import RedisStore, connect
-from memory_store.store import ChangeRequest, Fact
+from memory_store.store import ChangeRequest, Fact, MemorySpec
+from service.engine.fake import FakeEngine
 
 BATCH = 4
+VICTIMS = (["service"], ["valkey"], ["valkey", "service"])
+HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
 PROCESSES = multiprocessing.get_context("forkserver")  # the imports are paid for once
 PROCESSES.set_forkserver_preload(["memory_store.redis_store"])
 
@@ -51,49 +57,28 @@ def fact(number: int, version: int) -> Fact:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(connect(url), SPEC)
+async def opened(url: str, spec: MemorySpec = SPEC) -> AsyncIterator[RedisStore]:
+    store = RedisStore(connect(url), spec)
     try:
         yield store
     finally:
         await store.close()
 
 
-class Writer:
-    """A process that writes facts in batches and tells what was acknowledged."""
+def write_stream(url: str, worker: int, numbers: Sequence[int]) -> list[Told]:
+    """Write facts in batches, in a process of its own."""
 
-    def __init__(self, url: str, worker: int, numbers: Sequence[int]) -> None:
-        self._told, tells = PROCESSES.Pipe(duplex=False)
-        self.process = PROCESSES.Process(target=_write, args=(url, worker, numbers, tells))
-        self.process.start()
-        tells.close()
-
-    def first(self) -> Told:
-        told: Told = self._told.recv()
-        return told
-
-    def rest(self) -> list[Told]:
-        """Until its end, natural or not."""
-        told: list[Told] = []
-        with suppress(EOFError):
-            while True:
-                told.append(self._told.recv())
-        self._told.close()
-        self.process.join()
-        return told
-
-
-def _write(url: str, worker: int, numbers: Sequence[int], tells: Connection) -> None:
-    async def stream() -> None:
+    async def stream() -> list[Told]:
+        told = []
         async with opened(url) as store:
             for start in range(0, len(numbers), BATCH):
                 batch = list(numbers[start : start + BATCH])
                 request = ChangeRequest(f"{worker}-{start}-{os.getpid()}")
                 change = await store.write(TENANT, [fact(n, worker) for n in batch], request)
-                tells.send(Told(change.version, batch, worker))
+                told.append(Told(change.version, batch, worker))
+        return told
 
-    with suppress(StoreError):  # Valkey was killed under it, as some proofs do
-        asyncio.run(stream())
+    return asyncio.run(stream())
 
 
 async def assert_same_memory(store: RedisStore, facts: Sequence[Fact]) -> None:
@@ -122,10 +107,12 @@ async def conflicts(url: str, facts: int, workers: int = 4) -> dict[str, Any]:
         each, common = facts // workers, list(range(100_000, 100_000 + facts // 10 // workers))
         own = each - len(common)
         started = time.perf_counter()
-        writers = [
-            Writer(url, w, [*range(w * own, (w + 1) * own), *common]) for w in range(workers)
-        ]
-        told = [t for writer in writers for t in await asyncio.to_thread(writer.rest)]
+        with ProcessPoolExecutor(workers, PROCESSES) as pool:
+            writers = [
+                pool.submit(write_stream, url, w, [*range(w * own, (w + 1) * own), *common])
+                for w in range(workers)
+            ]
+            told = [t for writer in writers for t in await asyncio.wrap_future(writer)]
         seconds = time.perf_counter() - started
         told.sort(key=lambda change: change.version)
         assert [change.version for change in told] == list(range(1, len(told) + 1))
@@ -143,54 +130,73 @@ async def conflicts(url: str, facts: int, workers: int = 4) -> dict[str, Any]:
 
 
 async def kills(folder: Path, rounds: int, seed: int = 0) -> dict[str, Any]:
-    """Kill -9 the writer, Valkey or both at random moments of a write stream: every acknowledged
-    fact is there, every change is whole or absent."""
-    rng, server, kept, first = random.Random(seed), EmbeddedValkey(folder), set[int](), 0
-    cut = 0
-    async with opened(server.start()) as store:
-        await store.create_tenant(TENANT)
+    """Kill -9 the service, Valkey or both at random moments of a stream of writes over HTTP: every
+    acknowledged fact is there, every change is whole or absent."""
+    rng, valkey, kept, cut = random.Random(seed), EmbeddedValkey(folder), set[int](), 0
+    environment = {"LARIMAR_REDIS_URL": valkey.start(), "LARIMAR_ADMIN_KEY": ADMIN_KEY}
+    service = Process(folder / "service", 0.0, **environment)
     try:
-        for number in range(rounds):
-            numbers = range(first, first + 4000)
-            writer = Writer(server.url, number, numbers)
-            told = [await asyncio.to_thread(writer.first)]
-            await asyncio.sleep(rng.random() * 0.5)
-            victims = rng.choice([["writer"], ["valkey"], ["valkey", "writer"]])
+        until(service.ready)
+        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
+            (await client.put(f"/v1/tenants/{TENANT}")).raise_for_status()
+        for victims in islice(cycle(VICTIMS), rounds):
+            stream, pid = asyncio.create_task(_stream(service.url, kept)), valkey.pid
+            await asyncio.sleep(0.1 + rng.random() * 0.5)
+            assert not stream.done()
             if "valkey" in victims:
-                os.kill(server.pid, signal.SIGKILL)
-            if "writer" in victims:
-                writer.process.kill()
-            told += await asyncio.to_thread(writer.rest)
-            server.stop()
-            server.start()
-            kept |= {n for change in told for n in change.numbers}
-            cut += await _check_survivors(server.url, kept, numbers)
-            first += 4000
+                os.kill(pid, signal.SIGKILL)
+            if "service" in victims:
+                service.popen.kill()
+            last = await stream
+            if "valkey" in victims:
+                valkey.stop()
+                valkey.start()
+            if "service" in victims:
+                service.end()
+                service = Process(service.data_dir, 0.0, **environment)
+                until(service.ready)
+            cut += await _check_survivors(service, valkey.url, kept, last)
     finally:
-        server.stop()
+        service.popen.terminate()
+        service.end()
+        valkey.stop()
     return {"rounds": rounds, "facts": len(kept), "applied_unacknowledged": cut}
 
 
-async def _check_survivors(url: str, kept: set[int], numbers: range) -> int:
-    """All of `kept` are stored, and of `numbers` whole changes only. Takes along what was applied
-    and never acknowledged; how many changes that was (at most one a round)."""
-    async with opened(url) as store:
-        view = await store.view(TENANT)  # every row against its checksum
-        there = {int(latent[0]) for latent in view.latents().values()}
-        records, cursor = set[int](), None
-        while True:
-            page, cursor = await store.records(TENANT, cursor=cursor, limit=500)
-            records |= {int((record.target or "").split("-")[0]) for record in page}
-            if cursor is None:
+async def _stream(url: str, kept: set[int]) -> range:
+    """Write batches, adding to `kept`, until one is not acknowledged; that one."""
+    async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60) as client:
+        for first in count(len(kept), BATCH):
+            batch = range(first, first + BATCH)
+            facts = [{"id": f"{n}", "prompt": f"Locker {n} holds", "target": _held(n)}
+                     for n in batch]  # fmt: skip
+            try:
+                reply = await client.post(f"/v1/tenants/{TENANT}/write", json={"facts": facts})
+            except httpx.TransportError:
                 break
-    assert {n % 2048 for n in records} == there
-    assert len(records) == view.info.facts == len(view.latents())
-    assert kept <= records
-    extra = sorted(records - kept)
-    assert extra in ([], list(range(extra[0], extra[0] + BATCH)) if extra else [])
-    assert all(n in numbers for n in extra)
-    kept |= records
-    return len(extra) // BATCH
+            if reply.status_code == 503:
+                break
+            reply.raise_for_status()
+            kept.update(batch)
+    return batch
+
+
+def _held(number: int) -> str:
+    return f"crate {number}"
+
+
+async def _check_survivors(service: Process, url: str, kept: set[int], last: range) -> int:
+    """The service lists `kept`, rows and records alike, and of `last` all or nothing. Takes along
+    what was applied and never acknowledged: 1 if something was."""
+    there = stored(service.url, TENANT, ADMIN_KEY)
+    async with opened(url, FakeEngine().spec) as store:
+        view = await store.view(TENANT)  # every row against its checksum
+    applied = f"{last[0]}" in there
+    kept |= set(last if applied else ())
+    assert there == {f"{n}": _held(n) for n in kept}
+    assert view.latents().keys() == there.keys()
+    assert view.info.facts == len(kept)
+    return int(applied)
 
 
 async def life(url: str, changes: int, seed: int = 0) -> dict[str, Any]:
@@ -237,7 +243,7 @@ async def main() -> None:
             results["h: random changes, compared with the survivors"] = await life(url, 1000)
         finally:
             server.stop()
-        results["b: kill -9 of writer and Valkey"] = await kills(folder / "killed", 20)
+        results["b: kill -9 of service and Valkey"] = await kills(folder / "killed", 20)
         results["c: Valkey away under load"] = await memory_outages.away(folder / "away", 10)
         results["d: Valkey full"] = await memory_outages.full(folder / "full")
         results["g: failovers"] = await memory_outages.failovers(folder / "failover", 5)
