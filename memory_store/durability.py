@@ -51,6 +51,7 @@ class Durability:
                 break
         if isinstance(reply, Exception):
             raise reply
+        self._wait = wait  # not before: a replica, which refuses the script, refuses WAITAOF too
         self._check(copies)
         done: list[Any] = reply
         return done
@@ -70,14 +71,13 @@ class Durability:
 
     async def _command(self, key: str) -> tuple[str | int, ...]:
         """What to send after a script; () if there is nothing to wait for."""
-        if self._wait is None:
-            where = await self._node(key)
-            try:
-                await self._client.execute_command("WAITAOF", 1, 0, 1, **where)
-                self._wait = ("WAITAOF", 1, self._replicas, TIMEOUT_MS)
-            except ResponseError:  # an older Redis, or one without an append-only file
-                self._wait = ("WAIT", self._replicas, TIMEOUT_MS) if self._replicas else ()
-        return self._wait
+        if self._wait is not None:
+            return self._wait
+        try:
+            await self._client.execute_command("WAITAOF", 1, 0, 1, **await self._node(key))
+        except ResponseError:  # an older Redis, or one without an append-only file
+            return ("WAIT", self._replicas, TIMEOUT_MS) if self._replicas else ()
+        return "WAITAOF", 1, self._replicas, TIMEOUT_MS
 
     def _check(self, copies: list[Any]) -> None:
         if not copies:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +73,10 @@ async def other_tenant(store: RedisStore) -> str:
 
 def request(id: str | None = None, digest: str = "", version: int | None = None) -> ChangeRequest:
     return ChangeRequest(id or f"change-{next(_numbers)}", digest, version)
+
+
+async def later(redis: Any, tenant: str, seconds: int) -> None:
+    """As if the tenant's changes were that much older."""
+    async for key in redis.scan_iter(f"larimar:{{{tenant}}}:*:idem:at"):
+        for change in await redis.zrange(key, 0, -1):
+            await redis.zincrby(key, -seconds, change)

@@ -21,7 +21,7 @@ from memory_store.cue import digest
 from memory_store.documents import chunk_id
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import Document, Fact, Policy
-from tests.contract.conftest import request
+from tests.contract.conftest import later, request
 from tests.contract.test_snapshot import save
 from tests.unit.memory_store.facts import SMALL, fact
 
@@ -91,7 +91,7 @@ async def test_what_is_erased_is_in_no_key_and_no_rdb(
     for trace in vectors(KEPT):
         assert ("rdb" in found(trace, places)) is (way != "tenant")
     if way != "tenant":
-        await later(redis, REMEMBER_CLIENT)
+        await later(redis, "acme", REMEMBER_CLIENT)
         assert [change async for change in store.sweep("acme")] == []
     assert not found(id, await everywhere(redis))
 
@@ -139,13 +139,6 @@ def texts(one: Fact) -> list[bytes]:
 
 def vectors(one: Fact) -> list[bytes]:
     return [vector.astype("<f2").tobytes() for vector in (one.address, one.latent)]
-
-
-async def later(redis: Any, seconds: int) -> None:
-    """As if the tenant's changes were that much older."""
-    async for key in redis.scan_iter("larimar:{acme}:*:idem:at"):
-        for change in await redis.zrange(key, 0, -1):
-            await redis.zincrby(key, -seconds, change)
 
 
 async def everywhere(redis: Any) -> dict[str, bytes]:

@@ -167,11 +167,17 @@ async def test_a_full_store_refuses_whole_and_still_erases(
     assert await store.tenants() == []
 
 
+@pytest.mark.parametrize(("may", "waits_by"), [("+waitaof", "waitaof"), ("-waitaof", "wait")])
 async def test_an_unconfirmed_change_says_so_and_is_confirmed_when_resent(
-    store: RedisStore, way: Road, replica: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store: RedisStore, way: Road, primary: ValkeyServer, replica: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch, may: str, waits_by: str,
+) -> None:  # fmt: skip
+    """By WAIT where WAITAOF is refused, as before Redis 7.2."""
     monkeypatch.setattr("memory_store.durability.TIMEOUT_MS", 1500)
     careful = RedisStore(connect(way.url, timeout=4), SMALL, replicas=1)
+    with client(primary) as admin:
+        admin.execute_command("ACL", "SETUSER", "default", may)
+        admin.config_resetstat()
     try:
         await careful.write("acme", [fact(2)], request())
         with client(replica) as link:
@@ -184,8 +190,31 @@ async def test_an_unconfirmed_change_says_so_and_is_confirmed_when_resent(
             until(lambda: link.info("replication")["master_link_status"] == "up")
         assert (await careful.write("acme", [fact(3)], request("unsure", "body"))).replayed
         assert (await careful.tenant("acme")).facts == 3
+        with client(primary) as admin:
+            stats = admin.info("commandstats")
+        asked = {name: stats.get(f"cmdstat_{name}", {"calls": 0}) for name in ("wait", "waitaof")}
+        assert asked[waits_by]["calls"] - asked[waits_by]["rejected_calls"] >= 4
     finally:
         await careful.close()
+
+
+async def test_a_worker_that_met_a_replica_first_waits_once_it_is_promoted(
+    store: RedisStore, replica: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica refuses WAITAOF too: that is not how it is going to be."""
+    monkeypatch.setattr("memory_store.durability.TIMEOUT_MS", 200)
+    worker = RedisStore(connect(f"redis://127.0.0.1:{replica.port}"), SMALL)
+    try:
+        with client(replica) as link:
+            until(lambda: link.exists("larimar:{acme}:meta") == 1)
+            with pytest.raises(errors.StoreUnavailable):
+                await worker.write("acme", [fact(2)], request())
+            link.execute_command("REPLICAOF", "NO", "ONE")
+            link.config_set("appendfsync", "no")
+        with pytest.raises(errors.DurabilityUnconfirmed):
+            await worker.write("acme", [fact(2)], request())
+    finally:
+        await worker.close()
 
 
 async def test_a_failover_that_lost_writes_is_noticed(

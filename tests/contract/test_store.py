@@ -13,7 +13,7 @@ from memory_store import errors
 from memory_store.pages import K, Layout
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import Fact, MemorySpec, MemoryStore
-from tests.contract.conftest import MakeStore, request
+from tests.contract.conftest import MakeStore, later, request
 from tests.unit.memory_store.facts import SMALL, clustered, fact, facts_at
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +175,19 @@ async def test_a_resent_change_does_nothing(store: RedisStore, tenant: str) -> N
     assert (await store.tenant(tenant)).facts == 0
     with pytest.raises(errors.IdempotencyKeyReused):
         await store.write(tenant, [fact(2)], request("key", "other body"))
+
+
+async def test_an_outcome_is_kept_for_a_day(store: RedisStore, tenant: str, valkey: str) -> None:
+    """That of a change whose id the server drew, for ten minutes."""
+    own, sent = request(), request("key", "body")
+    await store.write(tenant, [fact(1)], own)
+    await store.write(tenant, [fact(2)], sent)
+    async with connect(valkey) as redis:
+        for seconds, remembered in [(500, [own, sent]), (100, [sent]), (85_700, [sent]), (100, [])]:
+            await later(redis, tenant, seconds)
+            await store.forget(tenant, request(digest="any"), ids=["x"])
+            assert [one for one in (own, sent) if await store.applied(tenant, one)] == remembered
+    assert not (await store.write(tenant, [fact(3)], request("key", "another body"))).replayed
 
 
 async def test_a_forget_that_found_nothing_is_remembered_too(
