@@ -3,7 +3,7 @@
 `python -m evaluation.capacity --data DIR` encodes CounterFact's prompts with the address encoder
 as it ships and writes benchmarks/results/capacity.json, docs/capacity.md and its picture. Recall:
 of all stored latents (random here, so that none helps another) the one nearest to the readout is
-the right one.
+the right one. Error: how far the readout is from it, by the latent's own length.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ def recall(readouts: Float32 | Float64, latents: Float32, expected: range) -> fl
     return float((np.argmax(readouts @ unit.T, axis=1) == np.array(expected)).mean())
 
 
+def error(readouts: Float32, latents: Float32) -> float:
+    far = np.linalg.norm(readouts - latents, axis=1) / np.linalg.norm(latents, axis=1)
+    return float(far.mean())
+
+
 def recalls(n: int, addresses: Float32, paraphrases: Float32, latents: Float32) -> Row:
     """Of a memory of the first n."""
     a, p, z = addresses[:n], paraphrases[:n], latents[:n]
@@ -82,9 +87,11 @@ def recalls(n: int, addresses: Float32, paraphrases: Float32, latents: Float32) 
     assert view.fixed is not None
     rows = stored_rows(view)
     after, _ = view.fixed.change(rows[:half], rows[:0]).read(rows)
+    read = view.read(a).latent
     return {
         "N": n,
-        "cue": recall(view.read(a).latent, z, range(n)),
+        "cue": recall(read, z, range(n)),
+        "error": error(read, z),
         "paraphrase": recall(view.read(p).latent, z, range(len(p))),
         "linear, cue": recall(linear.read(a), z, range(n)),
         "linear, paraphrase": recall(linear.read(p), z, range(len(p))),
@@ -101,12 +108,23 @@ def page(rows: Sequence[Row], stamp: dict[str, Any]) -> str:
         "# How much a memory of fixed size holds", "",
         f"Policy `fixed` keeps K = {K} rows of {LATENT} numbers whatever is written. N facts "
         "(CounterFact's prompts, the address encoder as it ships, random latents): the share whose "
-        "own latent is nearest to what is read, by the cue and by a paraphrase. *Linear* is the "
+        "own latent is nearest to what is read, by the cue and by a paraphrase. *Error*: how far "
+        "what the cue reads is from that latent, by its length. *Linear* is the "
         "paper's addressing, w = a·M_ref†, in the same size; *grow* the default policy. "
         "*Forgotten* and *retained*: read by their cues after the first half was forgotten.", "",
         f"| N | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|",
         *(f"| {row['N']} | " + " | ".join(f"{row[name]:.3f}" for name in names) + " |"
           for row in rows), "",
+        "Which latent was meant is easier to tell than what it was. Beyond K what is read is a "
+        "mixture in which the right one has a weight of about K/N and each other much less: it "
+        "stays the nearest, while the error grows as √(1 - K/N), and a decoder needs the latent "
+        "itself. Paraphrases hold up because `fixed` moves a query to the nearest stored address "
+        "before it reads.", "",
+        "Linear addressing does not, and is worst for them at N = K: there its system is square "
+        "and nearly singular, M is as large as it must be to meet every latent exactly, and what "
+        "a paraphrase differs by is multiplied by it. With more facts than rows least squares "
+        "meets them on average only, with a smaller M, and more paraphrases are read right "
+        "(double descent).", "",
         f"The paper (arXiv 2403.11901, other latents and cues): about {PAPER['to K']:.0%} to "
         f"N = K, {PAPER['at 2K']:.0%} at 2K; forgotten {PAPER['forgotten']}, retained "
         f"{PAPER['retained']}.", "",
@@ -127,7 +145,7 @@ def draw(rows: Sequence[Row], image: Path) -> None:
     )
     axes.set_xscale("log", base=2)
     axes.set_xticks(n, [f"{int(x)}" for x in n])
-    axes.set(xlabel="facts written", ylabel="recall", ylim=(-0.02, 1.02))
+    axes.set(xlabel="facts written", ylabel="recall; error", ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
     figure.savefig(image, dpi=80, metadata={"Software": None})
