@@ -1,4 +1,5 @@
-"""What an erase leaves of a fact in Redis' live keys and in an RDB saved after: nothing.
+"""What an erase leaves of a fact in Redis' live keys, in an RDB saved and in an append-only file
+rewritten after: nothing.
 
 Its id alone stays, in the outcome of the change, which is kept for a day so that a resend is
 answered the same.
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from benchmarks.servers import server
+from benchmarks.servers import server, until
 from memory_store.changes import REMEMBER_CLIENT
 from memory_store.cue import digest
 from memory_store.documents import chunk_id
+from memory_store.embedded import EmbeddedValkey
 from memory_store.redis_store import RedisStore, connect
 from memory_store.store import Document, Fact, Policy
 from tests.contract.conftest import later, request
@@ -94,6 +96,31 @@ async def test_what_is_erased_is_in_no_key_and_no_rdb(
         await later(redis, "acme", REMEMBER_CLIENT)
         assert [change async for change in store.sweep("acme")] == []
     assert not found(id, await everywhere(redis))
+
+
+async def test_what_is_erased_is_in_no_append_only_file_rewritten_after(tmp_path: Path) -> None:
+    """The embedded Valkey's. (docs/operations/backup.md)"""
+
+    def on_disk() -> dict[str, bytes]:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return {str(path.relative_to(tmp_path)): path.read_bytes() for path in files}
+
+    valkey, traces = EmbeddedValkey(tmp_path), [*texts(HIDDEN), *vectors(HIDDEN)]
+    store = RedisStore(connect(valkey.start()), SMALL)
+    try:
+        await store.create_tenant("acme")
+        await store.write("acme", [KEPT, HIDDEN], request())
+        await store.forget("acme", request(), cues=[HIDDEN.cue])
+        assert all(found(trace, on_disk()) for trace in traces)
+        async with connect(valkey.url) as admin:
+            await admin.config_set("rdbcompression", "no")
+            await admin.bgrewriteaof()
+        until(lambda: not any((tmp_path / "appendonlydir").glob("*.1.*")))  # the old files
+        assert not any(found(trace, on_disk()) for trace in traces)
+        assert all(found(trace, on_disk()) for trace in vectors(KEPT))
+    finally:
+        await store.close()
+        valkey.stop()
 
 
 async def write(store: RedisStore, way: str) -> Fact:

@@ -35,8 +35,14 @@ OUTPUT = re.compile(r'\w+ title="output(?P<model> of the model)?"')
 LANGUAGES = ("bash", "python", "json", "yaml")
 DONE = "-- block is done --"
 SECONDS = 300  # a block that hangs, not one that is slow
-# What replies with an error must not pass for success.
-PRELUDE = 'curl() { command curl --fail-with-body --silent --show-error "$@"; }\n'
+# What replies with an error must not pass for success; and no Python package brings `valkey-cli`:
+# here is what it does with `-s SOCKET COMMAND...`.
+PRELUDE = """
+curl() { command curl --fail-with-body --silent --show-error "$@"; }
+valkey-cli() { [ "$1" = -s ]; python -c '
+import sys, redis
+print(redis.Redis(unix_socket_path=sys.argv[2]).execute_command(*sys.argv[3:]))' "$@"; }
+"""
 _fences = FencedCodeBlockLexer(r"[^\n`]+", {"language": "language", "source": "source"})
 
 
