@@ -63,8 +63,8 @@ HIGHLIGHTS = (
     ),
     Highlight(
         "memory_proofs",
-        ("b: kill -9 of writer and Valkey",),
-        "`kill -9` of the writer and of Valkey at random moments: acknowledged facts lost",
+        ("b: kill -9 of service and Valkey",),
+        "`kill -9` of the service and of Valkey at random moments: acknowledged facts lost",
         "0 of {0[facts]:,} in {0[rounds]} rounds",
     ),
     Highlight(
