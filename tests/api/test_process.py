@@ -53,9 +53,10 @@ def test_a_taken_port_and_a_taken_folder_are_one_line_each(tmp_path: Path) -> No
         status, _, err = Process(tmp_path / "a", LARIMAR_PORT=port).end()
         assert (status, len(err.splitlines())) == (1, 1), err
         assert "--port" in err
-    with process(tmp_path / "b"):
-        status, _, err = Process(tmp_path / "b").end()
+    with process(tmp_path / "b") as holder:
+        status, _, err = Process(tmp_path / "b", delay=None).end()
         assert (status, len(err.splitlines())) == (1, 1), err
+        assert f"in use by pid {holder.popen.pid} {holder.url}\n" in err
 
 
 def test_switched_off_keys_are_logged_at_every_start(tmp_path: Path) -> None:
