@@ -34,6 +34,7 @@ CALLS: list[tuple[str, str, Any, str]] = [
     ("GET", "/documents", None, "read"),
     ("GET", "/documents/x", None, "read"),
     ("DELETE", "/documents/x", None, "write"),
+    ("POST", "/reencode", {"checkpoint": "x"}, "admin"),
 ]
 SCOPES = ("read", "generate", "write", "admin")
 
@@ -63,6 +64,16 @@ def test_each_call_takes_its_scope_and_tenant(
     with running.client(right) as client:
         status = client.request(method, tenant.path + path, json=body).status_code
         assert status not in (401, 403)
+
+
+def test_no_call_of_a_tenant_is_left_out(admin: httpx.Client) -> None:
+    described = {
+        (method.upper(), path.removeprefix("/v1/tenants/{tenant}").replace("{id}", "x"))
+        for path, methods in ok(admin.get("/openapi.json"))["paths"].items()
+        for method in methods
+        if "{tenant}" in path
+    }
+    assert described == {(method, path) for method, path, *_ in CALLS}
 
 
 @pytest.mark.parametrize(
