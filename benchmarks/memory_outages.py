@@ -10,8 +10,11 @@ import asyncio
 import os
 import random
 import signal
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +29,12 @@ from memory_store.embedded import EmbeddedValkey
 from memory_store.pages import HEADER, K, Layout
 from memory_store.redis_store import RedisStore, connect
 from memory_store.scripts import page_key
-from memory_store.store import ChangeRequest, MemorySpec
+from memory_store.store import ChangeRequest, Document, Kind, MemorySpec
 
 SPEC = MemorySpec(address_dim=64, latent_dim=16, fingerprint="proof")
 TENANT = "proof"
 ROOM = 4 << 20  # bytes, of a Valkey that gets full
+CHUNKS = 30  # numbers from here on are chunks of documents
 # Names that are one another's beginnings, ends and separators.
 NAMES = ("a", "a-a", "a_a", "aa", "a0", "page", "meta", "a-log")
 
@@ -195,25 +199,22 @@ async def flipped(url: str, rounds: int, seed: int = 0) -> dict[str, Any]:
 
 
 async def apart(url: str, changes: int, seed: int = 0) -> dict[str, Any]:
-    """Eight tenants write and forget the same cues and ids at random; through every call each
-    sees what a model of it alone holds, and forgets nothing of another's."""
+    """Eight tenants write and forget the same cues, documents and change ids at random, and move
+    to snapshots of themselves; through every call each sees what a model of it alone holds."""
     rng, store = random.Random(seed), RedisStore(connect(url), SPEC)
-    alone: dict[str, dict[int, int]] = {name: {} for name in NAMES}
+    alone: dict[str, dict[int, int]] = {name: {} for name in NAMES}  # version of each number
+    sent = dict.fromkeys(NAMES, 0)
     try:
         for name in NAMES:
             await store.create_tenant(name)
         for version in range(1, changes + 1):
-            name, n = rng.choice(NAMES), rng.randrange(30)
-            if rng.random() < 0.3:
-                cues = [made(n, 0, SPEC).cue]
-                change = await store.forget(name, ChangeRequest(f"{version}"), cues=cues)
-                expected = "not_found" if alone[name].pop(n, None) is None else "erased"
-                assert change.results[0].status == expected
-            else:
-                await write(store, name, [n], version)
-                alone[name][n] = version
+            name = rng.choice(NAMES)
+            sent[name] += 1
+            await _change(
+                store, name, alone[name], version, ChangeRequest(f"{sent[name]}", "b"), rng
+            )
             seen = rng.choice(NAMES)
-            await _sees(store, seen, alone[seen], rng.randrange(30))
+            await _sees(store, seen, alone[seen], rng.randrange(CHUNKS))
         for name in NAMES[::2]:
             await store.delete_tenant(name)
         for name in NAMES[1::2]:
@@ -224,13 +225,55 @@ async def apart(url: str, changes: int, seed: int = 0) -> dict[str, Any]:
     return {"tenants": len(NAMES), "changes": changes}
 
 
+async def _change(
+    store: RedisStore,
+    name: str,
+    mine: dict[int, int],
+    version: int,
+    request: ChangeRequest,
+    rng: random.Random,
+) -> None:
+    """One random change of a tenant and of its model `mine`: a fact or suppression forgotten or
+    written, a document of two chunks erased or written, a snapshot of itself imported."""
+    n, roll = rng.randrange(CHUNKS), rng.random()
+    chunks = [CHUNKS + 2 * (n % 3), CHUNKS + 2 * (n % 3) + 1]
+    if roll < 0.25:
+        change = await store.forget(name, request, cues=[made(n, 0, SPEC).cue])
+        expected = "not_found" if mine.pop(n, None) is None else "erased"
+        assert change.results[0].status == expected
+    elif roll < 0.35 and chunks[0] in mine:
+        assert [part async for part in store.forget_document(name, f"{chunks[0]}", request)]
+        for chunk in chunks:
+            del mine[chunk]
+    elif roll < 0.35:
+        document = Document(f"{chunks[0]}", "digest", 2, 0, 1.0)
+        facts = [made(chunk, version, SPEC) for chunk in chunks]
+        await store.write_chunks(name, document, facts, request)
+        mine |= dict.fromkeys(chunks, version)
+    elif roll < 0.4:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"".join([piece async for piece in store.export_snapshot(name)]))
+            file.flush()
+            await store.import_snapshot(name, Path(file.name), request)
+    else:
+        kind: Kind = "fact" if n % 3 else "suppression"
+        await store.write(name, [replace(made(n, version, SPEC), kind=kind)], request)
+        mine[n] = version
+
+
 async def _sees(store: RedisStore, name: str, alone: dict[int, int], asked: int) -> None:
-    """What this tenant holds: by listing, by id, by reading."""
+    """What this tenant holds: by listing, by id, by reading; and nothing of it is swept."""
     mine = {f"{n}-{version}" for n, version in alone.items()}
     records, _ = await store.records(name, limit=500)
     assert {record.target for record in records} == mine
     info, view = await store.tenant(name), await store.view(name)
-    assert info.facts == len(mine) == len(view.latents())
+    kinds = Counter(record.kind for record in records)
+    assert (info.facts, info.suppressions) == (kinds["fact"], kinds["suppression"])
+    assert info.chunks == kinds["chunk"] == sum(n >= CHUNKS for n in alone)
+    assert len(view.latents()) == len(mine)
+    documents = {document.id for document in await store.documents(name)}
+    assert documents == {f"{n}" for n in alone if n >= CHUNKS and n % 2 == 0}
+    assert not [change async for change in store.sweep(name)]
     readout = view.read(made(asked, 0, SPEC).address[None])
     assert set(readout.ids[0]) <= {record.id for record in records}
     try:
