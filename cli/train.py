@@ -32,8 +32,8 @@ def train(
     steps: Annotated[list[str] | None, typer.Option(help="STAGE=STEPS, may be repeated.")] = None,
     tokens: Annotated[int, typer.Option(help="T: the longest fact, in the decoder's tokens.")] = 32,
     accumulate: Annotated[int, typer.Option(help="Batches of a step, to save memory.")] = 1,
-    threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.53,
-    suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.5,
+    threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.59,
+    suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.55,
     start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:

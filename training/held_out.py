@@ -84,18 +84,22 @@ def paraphrases(data: Path) -> list[tuple[str, str, list[str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fact, and prompts around it."""
+    """A fact, given as a prompt and its target or in a sentence, and prompts around it."""
 
     cue: str
     target: str
     paraphrases: tuple[str, ...]
     beside: dict[str, tuple[str, ...]]  # prompts that ask for something else, by what they are
+    text: str | None = None
 
 
 def gate(data: Path) -> dict[str, list[Case]]:
     """What the gate is calibrated on and its thresholds are chosen on, a memory each: the last
-    cases of CounterFact's full_dev, which evaluation leaves out, and kinds that no episode has."""
-    return {"counterfact": _apart(_edits(data)), "kinds": _apart(_kinds())}
+    cases of CounterFact's full_dev, which evaluation leaves out, as prompts and as sentences, and
+    kinds that no episode has."""
+    edits = _apart(_edits(data))
+    told = [replace(case, text=f"{join(case.cue, case.target)}.") for case in edits]
+    return {"counterfact": edits, "statements": told, "kinds": _apart(_kinds())}
 
 
 def _apart(cases: Iterable[Case]) -> list[Case]:

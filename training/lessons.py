@@ -23,7 +23,7 @@ from memory_store.store import Fact, Float32, MemorySpec
 from memory_store.view import build_view
 from service.engine.protocol import SUPPRESSED
 from service.model.address import AddressEncoder
-from service.model.scope import features
+from service.model.scope import features, units
 from training import synthetic
 from training.data import (
     Relations,
@@ -348,10 +348,12 @@ def judged(
 
 
 def held_out_samples(address: AddressEncoder, cases: Sequence[Case]) -> list[Sample]:
-    """Reads of cases whose subjects or kinds no episode has."""
-    facts = [Row(case.cue, case.cue, join(case.cue, case.target)) for case in cases]
-    asked = [Query(p, case.cue) for case in cases for p in case.paraphrases]
-    beside = [Query(p, "") for case in cases for ps in case.beside.values() for p in ps]
+    """Reads of cases whose subjects or kinds no episode has, in every unit of a prompt."""
+    facts = [Row(case.cue, case.text or case.cue, case.text or join(case.cue, case.target))
+             for case in cases]  # fmt: skip
+    asked = [Query(u, case.cue) for case in cases for p in case.paraphrases for u in units(p)]
+    beside = [Query(u, "") for case in cases for ps in case.beside.values()
+              for p in ps for u in units(p)]  # fmt: skip
     keys = address.encode([row.cue for row in facts]).numpy()
     return judged(address, facts, keys, [*asked, *beside])
 

@@ -1,10 +1,11 @@
-"""Chooses the scope gate's thresholds on cases that neither training nor evaluation uses.
+"""Calibrates the scope gate, and shows what thresholds do, on cases that neither training nor
+evaluation uses (held_out.gate).
 
-Of `held_out.gate`'s memories it prints for each threshold the share of paraphrases that open the
-gate on the right fact, and of prompts beside the facts that open it at all: neighbours; the same of
-another entity; another kind of the same entity.
+The calibrated checkpoint goes to OUT, with the gate's new report in its card. For each threshold:
+the share of paraphrases that open the gate on the right fact, and of prompts beside the facts that
+open it at all: neighbours; the same of another entity; another kind of the same entity.
 
-    python -m training.tune CHECKPOINT DATA
+    python -m training.tune CHECKPOINT DATA OUT
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from pathlib import Path
 
 from memory_store.store import Fact
 from memory_store.view import build_view
+from service.model.checkpoint import FILES, Checkpoint, save
 from service.model.larimar import LarimarModel, Reading, fact_text
-from training import held_out
+from training import held_out, scope
+from training.lessons import held_out_samples
 
-THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
+THRESHOLDS = (0.3, 0.4, 0.45, 0.5, 0.53, 0.55, 0.57, 0.59, 0.61, 0.65, 0.7, 0.8)
 
 
 def read(model: LarimarModel, cases: list[held_out.Case], prompts: list[str]) -> list[Reading]:
     """All cases in one memory, in which the prompts are asked."""
-    cues = [case.cue for case in cases]
-    texts = [fact_text(case.cue, case.target, None) for case in cases]
+    cues = [case.text or case.cue for case in cases]
+    texts = [fact_text(case.cue, case.target, case.text) for case in cases]
     addresses, latents = model.address.encode(cues).numpy(), model.latents(texts).numpy()
     vectors = enumerate(zip(cues, addresses, latents, strict=True))
     memory = build_view([Fact(*vector, id=str(i)) for i, vector in vectors], model.spec)
@@ -45,9 +48,21 @@ def tune(model: LarimarModel, cases: list[held_out.Case]) -> list[dict[str, floa
             for t in THRESHOLDS]  # fmt: skip
 
 
+def calibrated(folder: Path, data: Path, out: Path) -> LarimarModel:
+    """The checkpoint in `folder` with its gate calibrated anew, in `out`."""
+    model, found = LarimarModel.load(folder), Checkpoint(folder)
+    memories = held_out.gate(data).values()
+    samples = [s for cases in memories for s in held_out_samples(model.address, cases)]
+    found.card["quality"]["scope"] |= scope.checked(model.gate, samples)
+    parts = {file: found.tensors(file) for file in FILES}
+    parts["scope.safetensors"] |= {"calibration": model.gate.calibration.data}
+    save(out, found.card, parts)
+    return model
+
+
 if __name__ == "__main__":
-    folder, data = map(Path, sys.argv[1:])
-    model = LarimarModel.load(folder)
+    folder, data, out = map(Path, sys.argv[1:])
+    model = calibrated(folder, data, out)
     for name, cases in held_out.gate(data).items():
         print(name)
         for row in tune(model, cases):

@@ -21,7 +21,7 @@ from torch import Tensor
 DEFAULT = Path(__file__).parent / "checkpoints" / "smollm2-135m"
 FILES = ("codec.safetensors", "adapter/adapter_model.safetensors", "address.safetensors",
          "scope.safetensors")  # fmt: skip
-FORMAT = 2
+FORMAT = 3
 
 
 class CheckpointError(Exception):

@@ -21,7 +21,8 @@ from service.model.address import Sketch, words
 from service.model.encoder import SentenceEncoder
 
 FEATURES = 9
-MATCHED = 2  # of them, cosine and lead, that calibration weighs beside the logit
+WEIGHED = 4  # numbers that calibration makes a probability of
+LEAD = 0.2  # calibration sees no more of a lead: it says which row, not that the row is asked for
 CUE = 0.995  # cosine from which a unit is the stored cue; other numbers in one template reach .78
 STRANGER = 0.5  # the second row's cosine in a memory of hundreds; a small one has no such row
 BREAK = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\s*\n\s*")
@@ -51,6 +52,12 @@ def numbers(text: str) -> set[str]:
     return {word for word in words(text) if any(map(str.isdigit, word))}
 
 
+def weighed(logits: Tensor, match: Tensor) -> Tensor:
+    """Logits (B,) and match (B, FEATURES) → (B, WEIGHED): logit, cosine, lead, 1."""
+    cosine, lead = match[:, 0], match[:, 1].clamp(max=LEAD)
+    return torch.stack([logits, cosine, lead, torch.ones_like(logits)], dim=-1)
+
+
 class ScopeGate(nn.Module):
     """Units, the facts read back for them, and the matches → probabilities."""
 
@@ -60,8 +67,8 @@ class ScopeGate(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(encoder.width + FEATURES, hidden), nn.GELU(), nn.Linear(hidden, 1)
         )
-        # fitted after training: p = sigmoid(calibration · (logit, cosine, lead, 1))
-        self.calibration = nn.Parameter(torch.eye(1, MATCHED + 2)[0], requires_grad=False)
+        # fitted after training: p = sigmoid(calibration · weighed)
+        self.calibration = nn.Parameter(torch.eye(1, WEIGHED)[0], requires_grad=False)
 
     def logits(self, units: Sequence[str], facts: Sequence[str], match: Tensor) -> Tensor:
         """match (B, FEATURES) → (B,)."""
@@ -71,8 +78,7 @@ class ScopeGate(nn.Module):
 
     def calibrated(self, logits: Tensor, match: Tensor) -> Tensor:
         """Logits (B,) and match (B, FEATURES) → probabilities (B,)."""
-        known = torch.cat([logits[:, None], match[:, :MATCHED].to(logits)], dim=-1)
-        return torch.sigmoid(known @ self.calibration[:-1] + self.calibration[-1])
+        return torch.sigmoid(weighed(logits, match.to(logits)) @ self.calibration)
 
     @torch.inference_mode()
     def probability(
