@@ -6,7 +6,7 @@ import numpy as np
 
 from memory_store.store import Fact, Float32, MemorySpec
 
-SPEC = MemorySpec(address_dim=384, latent_dim=1024, fingerprint="benchmark")
+SPEC = MemorySpec(address_dim=768, latent_dim=1024, fingerprint="benchmark")  # as it ships
 
 
 def address(number: int, d: int = SPEC.address_dim) -> Float32:

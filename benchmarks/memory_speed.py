@@ -25,7 +25,7 @@ from memory_store.embedded import EmbeddedValkey
 from memory_store.pages import K, Layout, unit_keys
 from memory_store.redis_store import RedisStore, connect
 from memory_store.scripts import page_key
-from memory_store.store import ChangeRequest, MemorySpec, ReadParams
+from memory_store.store import ChangeRequest, ReadParams
 from memory_store.update import library, update_in_torch, update_many
 from memory_store.view import LOCAL, CachedPage, View
 
@@ -94,19 +94,19 @@ def update_of(tenants: int, device: str) -> dict[str, Any]:
 
 
 def tenant_of(n: int) -> View:
-    """n random facts, straight into pages."""
-    spec = MemorySpec(SPEC.address_dim, 64, "benchmark")
-    layout, rng = Layout(spec), np.random.default_rng(0)
-    pages = []
+    """n random facts of the shape that ships, straight into pages."""
+    layout, rng = Layout(SPEC), np.random.default_rng(0)
+    latents, pages = rng.standard_normal((K, SPEC.latent_dim)), []
     for first in range(0, n, K):
         rows = layout.empty()
         count = min(K, n - first)
-        keys = rng.standard_normal((count, spec.address_dim), dtype=np.float32)
+        keys = rng.standard_normal((count, SPEC.address_dim), dtype=np.float32)
         rows["key"][:count] = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+        rows["latent"][:count] = latents[:count]
         rows["state"][:count], rows["id"][:count] = 1, b"fact"
         rows["stamp"][:count] = np.arange(first, first + count)
         pages.append(CachedPage(rows))
-    return View(LOCAL, spec, ReadParams(floor=-1), tuple(pages))
+    return View(LOCAL, SPEC, ReadParams(floor=-1), tuple(pages))
 
 
 def read() -> dict[str, Any]:
