@@ -92,6 +92,16 @@ class Case:
     beside: dict[str, tuple[str, ...]]  # prompts that ask for something else, by what they are
     text: str | None = None
 
+    @property
+    def key(self) -> str:
+        """What its address is made of."""
+        return self.text or self.cue
+
+    @property
+    def fact(self) -> str:
+        """What its latent holds."""
+        return self.text or join(self.cue, self.target)
+
 
 def gate(data: Path) -> dict[str, list[Case]]:
     """What the gate is calibrated on and its thresholds are chosen on, a memory each: the last

@@ -11,7 +11,7 @@ of the episodes have a document's sentences among the facts.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -347,10 +347,14 @@ def judged(
     return found
 
 
-def held_out_samples(address: AddressEncoder, cases: Sequence[Case]) -> list[Sample]:
-    """Reads of cases whose subjects or kinds no episode has, in every unit of a prompt."""
-    facts = [Row(case.cue, case.text or case.cue, case.text or join(case.cue, case.target))
-             for case in cases]  # fmt: skip
+def held_out_samples(address: AddressEncoder, memories: Iterable[Sequence[Case]]) -> list[Sample]:
+    """Reads of memories of cases whose subjects or kinds no episode has."""
+    return [sample for cases in memories for sample in _of_memory(address, cases)]
+
+
+def _of_memory(address: AddressEncoder, cases: Sequence[Case]) -> list[Sample]:
+    """Every unit of a prompt is a query."""
+    facts = [Row(case.cue, case.key, case.fact) for case in cases]
     asked = [Query(u, case.cue) for case in cases for p in case.paraphrases for u in units(p)]
     beside = [Query(u, "") for case in cases for ps in case.beside.values()
               for p in ps for u in units(p)]  # fmt: skip

@@ -23,6 +23,7 @@ from training.loop import Group, Hardware, Run, State
 BATCH = 64  # samples of a step; on a GPU LARGER times as many
 TOGETHER = 32  # of like length, in one call of the encoder
 LARGER = 4
+BINS = 10  # of probability, for the calibration error
 
 
 def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:
@@ -30,19 +31,15 @@ def loss_of(gate: ScopeGate, samples: list[Sample]) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
-def _ordered(samples: list[Sample]) -> list[Sample]:
-    return sorted(samples, key=lambda s: len(s.unit) + len(s.fact))
-
-
 def _judged(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
     """Uncalibrated logits and labels; samples of like length share a call."""
-    ordered = _ordered(samples)
-    size = TOGETHER * _larger(gate.encoder.device.type)
+    order = sorted(range(len(samples)), key=lambda i: len(samples[i].unit) + len(samples[i].fact))
+    ordered, size = [samples[i] for i in order], TOGETHER * _larger(gate.encoder.device.type)
     parts = [ordered[i : i + size] for i in range(0, len(ordered), size)]
     logits = [gate.logits([s.unit for s in p], [s.fact for s in p],
                           torch.tensor([s.match for s in p])) for p in parts]  # fmt: skip
-    labels = torch.tensor([s.label for s in ordered])
-    found = torch.cat(logits).float()
+    labels = torch.tensor([s.label for s in samples])
+    found = torch.cat(logits).float()[torch.tensor(order).argsort()]
     return found, labels.to(found.device)
 
 
@@ -50,13 +47,12 @@ def _judged(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor]:
 def scores(gate: ScopeGate, samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
     """Uncalibrated logits, match and labels, on the CPU."""
     logits, labels = _judged(gate, samples)
-    match = torch.tensor([s.match for s in _ordered(samples)])
+    match = torch.tensor([s.match for s in samples])
     return logits.cpu(), match, labels.cpu()
 
 
-def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
-    """Platt scaling, with cosine and lead beside the logit, by L-BFGS on log loss."""
-    logits, match, labels = scores(gate, samples)
+def calibrate(gate: ScopeGate, logits: Tensor, match: Tensor, labels: Tensor) -> None:
+    """Platt scaling of `scores`, with cosine and lead beside the logit, by L-BFGS on log loss."""
     known, weights = weighed(logits, match), torch.eye(1, WEIGHED)[0].requires_grad_(True)
     optimizer = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
 
@@ -72,21 +68,21 @@ def calibrate(gate: ScopeGate, samples: list[Sample]) -> None:
 
 def checked(gate: ScopeGate, samples: list[Sample]) -> dict[str, float]:
     """Calibrates on all samples; reports on half of them, calibrated on the other half."""
-    calibrate(gate, samples[::2])
-    found = report(gate, samples[1::2])
-    calibrate(gate, samples)
-    return found
+    found = scores(gate, samples)
+    calibrate(gate, *(column[::2] for column in found))
+    measured = report(gate, *(column[1::2] for column in found))
+    calibrate(gate, *found)
+    return measured
 
 
-def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, float]:
-    """Error at .5, area under the ROC curve, expected calibration error; N samples."""
-    logits, match, labels = scores(gate, samples)
+def report(gate: ScopeGate, logits: Tensor, match: Tensor, labels: Tensor) -> dict[str, float]:
+    """Of `scores`: error at .5, area under the ROC curve, expected calibration error; N samples."""
     device = gate.calibration.device
     p = gate.calibrated(logits.to(device), match.to(device)).cpu()
     auc = (p[labels == 1][:, None] > p[labels == 0][None]).float().mean()
-    which = (p * bins).long().clamp(max=bins - 1)
+    which = (p * BINS).long().clamp(max=BINS - 1)
     gaps = [(which == b).float().mean() * (p[which == b].mean() - labels[which == b].mean()).abs()
-            for b in range(bins) if (which == b).any()]  # fmt: skip
+            for b in range(BINS) if (which == b).any()]  # fmt: skip
     missed = (p[labels == 1] < 0.5).float().mean()
     fired = (p[labels == 0] >= 0.5).float().mean()
     return {
@@ -94,7 +90,7 @@ def report(gate: ScopeGate, samples: list[Sample], bins: int = 10) -> dict[str, 
         "ece": float(sum(gaps)),
         "missed": float(missed),
         "fired": float(fired),
-        "n": float(len(samples)),
+        "n": float(len(labels)),
     }
 
 

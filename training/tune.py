@@ -11,12 +11,13 @@ open it at all: neighbours; the same of another entity; another kind of the same
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from memory_store.store import Fact
 from memory_store.view import build_view
 from service.model.checkpoint import FILES, Checkpoint, save
-from service.model.larimar import LarimarModel, Reading, fact_text
+from service.model.larimar import LarimarModel, Reading
 from training import held_out, scope
 from training.lessons import held_out_samples
 
@@ -25,8 +26,7 @@ THRESHOLDS = (0.3, 0.4, 0.45, 0.5, 0.53, 0.55, 0.57, 0.59, 0.61, 0.65, 0.7, 0.8)
 
 def read(model: LarimarModel, cases: list[held_out.Case], prompts: list[str]) -> list[Reading]:
     """All cases in one memory, in which the prompts are asked."""
-    cues = [case.text or case.cue for case in cases]
-    texts = [fact_text(case.cue, case.target, case.text) for case in cases]
+    cues, texts = [case.key for case in cases], [case.fact for case in cases]
     addresses, latents = model.address.encode(cues).numpy(), model.latents(texts).numpy()
     vectors = enumerate(zip(cues, addresses, latents, strict=True))
     memory = build_view([Fact(*vector, id=str(i)) for i, vector in vectors], model.spec)
@@ -48,11 +48,10 @@ def tune(model: LarimarModel, cases: list[held_out.Case]) -> list[dict[str, floa
             for t in THRESHOLDS]  # fmt: skip
 
 
-def calibrated(folder: Path, data: Path, out: Path) -> LarimarModel:
+def calibrated(folder: Path, memories: Iterable[list[held_out.Case]], out: Path) -> LarimarModel:
     """The checkpoint in `folder` with its gate calibrated anew, in `out`."""
     model, found = LarimarModel.load(folder), Checkpoint(folder)
-    memories = held_out.gate(data).values()
-    samples = [s for cases in memories for s in held_out_samples(model.address, cases)]
+    samples = held_out_samples(model.address, memories)
     found.card["quality"]["scope"] |= scope.checked(model.gate, samples)
     parts = {file: found.tensors(file) for file in FILES}
     parts["scope.safetensors"] |= {"calibration": model.gate.calibration.data}
@@ -62,8 +61,9 @@ def calibrated(folder: Path, data: Path, out: Path) -> LarimarModel:
 
 if __name__ == "__main__":
     folder, data, out = map(Path, sys.argv[1:])
-    model = calibrated(folder, data, out)
-    for name, cases in held_out.gate(data).items():
+    memories = held_out.gate(data)
+    model = calibrated(folder, memories.values(), out)
+    for name, cases in memories.items():
         print(name)
         for row in tune(model, cases):
             print({column: round(value, 3) for column, value in row.items()})
