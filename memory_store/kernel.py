@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Protocol
 
@@ -20,14 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memory_store import scan
 from memory_store.fixed import FixedState
 from memory_store.pages import STATES
-from memory_store.scan import grams
+from memory_store.places import Places
+from memory_store.scan import Float64
 from memory_store.search import Candidates, Source, best_rows, canonical
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams
 
 BUCKETS: Final = (8, 16, 32)  # then the params' own m
-LATENTS: Final = 2**23  # bytes in float64 that a CPU reads out at once: new memory costs more
 
 
 class TenantView(Source, Protocol):
@@ -56,14 +57,11 @@ class Answer:
     suppressed: bool
 
 
-def solve(
-    kernel: Tensor, to_query: Tensor, latents: Tensor, mask: Tensor, ridge: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """w = κ(q, U)(κ(U, U) + λI)⁻¹, z_r = w M and v = 1 - w κ(U, q), where `mask` is set.
+def solve(kernel: Tensor, to_query: Tensor, mask: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """w = κ(q, U)(κ(U, U) + λI)⁻¹ and v = 1 - w κ(U, q), where `mask` is set.
 
-    kernel (B, m, m), to_query (B, m), latents (B, m, C), mask (B, m) → w (B, m), z_r (B, C),
-    v (B,) in [0, 1], all float64. Padded rows become rows of the identity and get weight 0; their
-    latents are zeros.
+    kernel (B, m, m), to_query (B, m), mask (B, m) → w (B, m), v (B,) in [0, 1], all float64.
+    Padded rows become rows of the identity and get weight 0.
     """
     eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
     both = mask[:, :, None] & mask[:, None, :]  # (B, m, m)
@@ -72,9 +70,7 @@ def solve(
     rhs = torch.where(mask, to_query, 0)  # (B, m)
     factor = torch.linalg.cholesky(system)
     weights = torch.cholesky_solve(rhs[:, :, None], factor).squeeze(-1)  # (B, m)
-    readout = torch.bmm(weights[:, None, :], latents).squeeze(1)  # (B, C)
-    variance = (1 - (weights * rhs).sum(-1)).clamp(0, 1)
-    return weights, readout, variance
+    return weights, (1 - (weights * rhs).sum(-1)).clamp(0, 1)
 
 
 def read_many(
@@ -112,7 +108,7 @@ def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> lis
     answers = [_nothing(view.spec) for view, _ in found]
     kept = [_untie(candidates, view.params) for view, candidates in found]
     for i, (view, _) in enumerate(found):
-        count = len(kept[i].slots)
+        count = len(kept[i])
         if not count or kept[i].cosines[0] < view.params.floor:
             continue
         if view.fixed is not None:
@@ -121,97 +117,106 @@ def _answers(found: Sequence[tuple[TenantView, Candidates]], device: str) -> lis
         size = next((b for b in BUCKETS if count <= b), view.params.candidates)
         buckets[max(size, count), view.params].append(i)
     for (size, params), members in buckets.items():
-        each = 8 * size * found[members[0]][0].spec.latent_dim
-        together = max(1, LATENTS // each) if device == "cpu" else len(members)
-        for start in range(0, len(members), together):
-            part = members[start : start + together]
-            solved = _solve_bucket([kept[i] for i in part], size, params, device)
-            for i, answer in zip(part, solved, strict=True):
-                answers[i] = answer
+        solved = _solve_bucket([kept[i] for i in members], size, params, device)
+        for i, answer in zip(members, solved, strict=True):
+            answers[i] = answer
     return answers
 
 
 def _snap(state: FixedState, found: Candidates) -> Answer:
     """Policy `fixed` is read at the nearest stored address: φ blurs what is only near it."""
-    nearest = found.rows[:1]
-    read, variance = state.read(nearest)
+    nearest = found.take(slice(0, 1))
+    read, variance = state.read(nearest.rows.whole())
     latent = read[0].astype(np.float32)
-    cosine = found.cosines[:1].astype(np.float32)
-    weight, known = np.ones(1, np.float32), (_ids(nearest["id"]), cosine, _suppressed(nearest[0]))
+    cosine, heads = nearest.cosines.astype(np.float32), nearest.heads
+    weight, known = np.ones(1, np.float32), (_ids(heads["id"]), cosine, _suppressed(heads[0]))
     return Answer(latent, latent, float(variance[0]), weight, *known)
 
 
 def _untie(candidates: Candidates, params: ReadParams) -> Candidates:
     """Of the rows that answer almost as well as the best, keep only the newest."""
-    if len(candidates.slots) < 2:
+    if len(candidates) < 2:
         return candidates
     distance = 1 - candidates.cosines
     tied = distance <= (1 + params.tie) * distance[0] + params.tie_floor
     if tied.sum() == 1:
         return candidates
-    newest = np.argmax(np.where(tied, candidates.rows["stamp"], 0))
+    newest = np.argmax(np.where(tied, candidates.heads["stamp"], 0))
     keep = ~tied
     keep[newest] = True
-    return Candidates(candidates.slots[keep], candidates.rows[keep], candidates.cosines[keep])
+    return candidates.take(keep)
 
 
 def _solve_bucket(
     found: Sequence[Candidates], size: int, params: ReadParams, device: str
 ) -> list[Answer]:
-    d, c = found[0].rows["key"].shape[1], found[0].rows["latent"].shape[1]
-    keys = np.zeros((len(found), size, -(-d // 4) * 4), np.float16)  # (B, m, d), padded for scan.c
-    latents = np.zeros((len(found), size, c), np.float16)  # (B, m, C)
+    at = np.zeros((len(found), size), np.int64)  # (B, m), 0 where a query has no row left
     cosines = np.zeros((len(found), size))  # (B, m)
-    mask = np.zeros((len(found), size), np.bool_)  # (B, m)
     for b, candidates in enumerate(found):
-        n = len(candidates.slots)
-        keys[b, :n, :d], latents[b, :n] = candidates.rows["key"], candidates.rows["latent"]
-        cosines[b, :n], mask[b, :n] = candidates.cosines, True
-    occupied = torch.from_numpy(mask).to(device)
-    kernel = gram(keys, params.beta, device)  # (B, m, m)
+        at[b, : len(candidates)] = candidates.rows.at
+        cosines[b, : len(candidates)] = candidates.cosines
+    rows = Places(found[0].rows.layout, at, found)
+    kernel = gram(rows, params.beta, device)  # (B, m, m)
     to_query = torch.exp(params.beta * (torch.from_numpy(cosines).to(device) - 1))
-    values = torch.from_numpy(latents).to(device).float().double()
-    weights, readout, variance = solve(kernel, to_query, values, occupied, params.ridge)
-    solved = (weights.cpu().numpy(), readout.float().cpu().numpy(), variance.tolist())
-    return [_answer(f, w, z, v) for f, w, z, v in zip(found, *solved, strict=True)]
+    occupied = torch.from_numpy(at != 0).to(device)
+    weights, variance = solve(kernel, to_query, occupied, params.ridge)
+    readout = mixtures(rows, weights)  # (B, C)
+    w = weights.cpu().numpy()
+    falling = np.argsort(np.where(at == 0, np.inf, -w), axis=1, kind="stable")  # (B, m)
+    first = np.take_along_axis(at, falling[:, :1], axis=1)[:, 0]
+    clean = replace(rows, at=first).copies("latent").astype(np.float32)  # (B, C)
+    solved = (w, falling, readout.float().cpu().numpy(), clean, variance.tolist())
+    return [_answer(*one) for one in zip(found, *solved, strict=True)]
 
 
-def gram(keys: NDArray[np.float16], beta: float, device: str = "cpu") -> Tensor:
-    """κ(U, U) (B, m, m) of keys (B, m, d); exactly 1 on the diagonal, 0-rows included."""
-    products = _products(keys, device)
+def gram(rows: Places, beta: float, device: str = "cpu") -> Tensor:
+    """κ(U, U) (B, m, m) of rows (B, m); exactly 1 on the diagonal, also where there is no row."""
+    native = (
+        scan.grams(rows.field("key"), rows.layout.spec.address_dim) if device == "cpu" else None
+    )
+    if native is None:
+        keys = _numbers(rows, "key", device)
+        products = keys @ keys.mT  # exact for stored addresses, as the native ones: see search.py
+    else:
+        products = torch.from_numpy(native)
     squares = products.diagonal(dim1=1, dim2=2)  # (B, m)
     squares = torch.where(squares == 0, 1, squares)
     lengths = (squares[:, :, None] * squares[:, None, :]).sqrt_()
     return products.div_(lengths).sub_(1).mul_(beta).exp_()
 
 
-def _products(keys: NDArray[np.float16], device: str) -> Tensor:
-    """U Uᵀ (B, m, m), exact for stored keys: see search.py."""
-    native = grams(keys) if device == "cpu" else None
-    if native is not None:
-        return torch.from_numpy(native)
-    wide = torch.from_numpy(keys).to(device).float().double()
-    return wide @ wide.mT
+def mixtures(rows: Places, weights: Tensor) -> Tensor:
+    """z_r = w M (B, C) of rows (B, m) and weights (B, m), float64."""
+    if weights.device.type == "cpu":
+        width = rows.layout.spec.latent_dim
+        native = scan.mixtures(rows.field("latent"), weights.numpy(), width)
+        if native is not None:
+            return torch.from_numpy(native)
+    latents = _numbers(rows, "latent", weights.device)
+    return torch.bmm(weights[:, None, :], latents).squeeze(1)
+
+
+def _numbers(rows: Places, field: str, device: torch.device | str) -> Tensor:
+    """A field of rows (B, m) in float64, (B, m, n); zeros where there is no row."""
+    occupied = rows.at != 0
+    kind = rows.layout.dtype[field]
+    found = np.zeros((*rows.at.shape, *kind.shape), kind.base)
+    found[occupied] = rows.take(occupied).copies(field)
+    return torch.from_numpy(found).to(device).double()
 
 
 def _answer(
     found: Candidates,
-    weights: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    weights: Float64,
+    falling: NDArray[np.int64],
     latent: Float32,
+    clean: Float32,
     variance: float,
 ) -> Answer:
-    w = weights[: len(found.slots)]
-    order = (-w).argsort(kind="stable")
-    first = found.rows[order[0]]
-    return Answer(
-        latent,
-        first["latent"].astype(np.float32),
-        variance,
-        w[order].astype(np.float32),
-        _ids(found.rows["id"][order]),
-        found.cosines[order].astype(np.float32),
-        _suppressed(first),
-    )
+    order = falling[: len(found)]
+    heads = found.heads[order]
+    w, cosines = (x[order].astype(np.float32) for x in (weights, found.cosines))
+    return Answer(latent, clean, variance, w, _ids(heads["id"]), cosines, _suppressed(heads[0]))
 
 
 def _nothing(spec: MemorySpec) -> Answer:

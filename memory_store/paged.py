@@ -21,6 +21,7 @@ from memory_store.blocks import PAGES, Block
 from memory_store.errors import StoreUnavailable
 from memory_store.fixed import FixedState
 from memory_store.pages import K, Layout, Rows
+from memory_store.places import Places
 from memory_store.scripts import Client, page_key, translated
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams, TenantInfo
 from memory_store.view import CachedPage
@@ -62,15 +63,8 @@ class PagedView:
         StoreUnavailable, and RuntimeError on the event loop's own thread."""
         return kernel.read_many([self], [queries])[0]
 
-    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
-        keys: NDArray[np.float16] = self.rows(slots)["key"]
-        return keys
-
-    def places(self, slots: NDArray[np.int64]) -> None:
-        return None
-
-    def rows(self, slots: NDArray[np.int64]) -> Rows:
-        return self._wait(self._rows(slots))
+    def rows(self, slots: NDArray[np.int64]) -> Places:
+        return Places.of(self.layout, self._wait(self._rows(slots)))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         try:

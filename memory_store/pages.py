@@ -43,8 +43,8 @@ class Layout:
     spec: MemorySpec
 
     @cached_property
-    def dtype(self) -> np.dtype[np.void]:
-        """One row: CRC-32, state, expiry (0: never), stamp, id, address (d,), latent (C,)."""
+    def head(self) -> np.dtype[np.void]:
+        """What a row begins with: CRC-32, state, expiry (0: never), stamp, id."""
         fields: list[Any] = [
             ("crc", "<u4"),
             ("state", "u1"),
@@ -52,6 +52,14 @@ class Layout:
             ("expires_at", "<f8"),
             ("stamp", "<u8"),
             ("id", f"S{MAX_ID}"),
+        ]
+        return np.dtype(fields)
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """One row: its head, address (d,), latent (C,)."""
+        fields: list[Any] = [
+            *self.head.descr,
             ("key", "<f2", (self.spec.address_dim,)),
             ("latent", "<f2", (self.spec.latent_dim,)),
         ]
@@ -61,11 +69,10 @@ class Layout:
     def row_size(self) -> int:
         return self.dtype.itemsize
 
-    @property
-    def key_offset(self) -> int:
-        """Where a row's address starts, in bytes."""
+    def offset_of(self, field: str) -> int:
+        """Where a field of a row starts, in bytes."""
         assert self.dtype.fields is not None
-        offset: int = self.dtype.fields["key"][1]
+        offset: int = self.dtype.fields[field][1]
         return offset
 
     @property

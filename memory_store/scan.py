@@ -1,7 +1,7 @@
 """Int8 addresses, and which of them may be among the best for a query, with a certified bound.
 
 A stored address at unit length u is kept as s·n (n int8, s float32) with the length ρ of what is
-left, and a query q as t·p (p int16) with ε left. Then
+left, and a query q as t·p (p int8) with ε left. Then
 
     |u·q - s·t·(n·p)| ≤ ρ|q| + ε|s·n|,
 
@@ -29,9 +29,12 @@ from memory_store.store import Float32
 
 Float64 = NDArray[np.float64]
 Int8 = NDArray[np.int8]
-Int16 = NDArray[np.int16]
-GROUP: Final = 8  # rows that lie together
+Int32 = NDArray[np.int32]
+Addresses = NDArray[np.int64]  # of bytes in this process's memory
+GROUP: Final = 16  # rows that lie together
+FOURS: Final = 4  # numbers of one that do
 WIDE: Final = 4  # queries of a tile
+LARGEST: Final = 127
 NO_SCORE: Final = np.float32(-2)  # below every cosine
 HIT: Final = np.dtype([("row", "<i4"), ("which", "<i4"), ("score", "<f4")])
 LIBRARY: Final = Compiled(Path(__file__).with_name("scan.c"), ("-ffp-contract=off",))
@@ -48,27 +51,28 @@ def rounding(d: int) -> float:
 class Codes:
     """R addresses. `slack` is ρ and all roundings: how far a score can be from the cosine."""
 
-    codes: Int8  # (R / 8, W / 2, 8, 2), R a multiple of 32: as scan.c wants it
+    codes: Int8  # (R / 16, W / 4, 16, 4), R a multiple of 32: as scan.c wants it
     scale: Float32  # (R,)
     slack: Float32  # (R,), -inf for rows that are never to be found
 
     @classmethod
     def empty(cls, n: int, d: int) -> Codes:
         codes, numbers = (
-            np.zeros((n // GROUP, _even(d) // 2, GROUP, 2), np.int8),
+            np.zeros((n // GROUP, _padded(d) // FOURS, GROUP, FOURS), np.int8),
             np.zeros((2, n), np.float32),
         )
         return cls(codes, numbers[0], numbers[1])
 
     def put(self, part: slice, unit: Float32) -> None:
         """Quantise unit addresses (n, d) into a part of whole groups; overwrites `unit`."""
-        scale = np.maximum(unit.max(axis=1), -unit.min(axis=1)) / np.float32(127)
+        scale = np.maximum(unit.max(axis=1), -unit.min(axis=1)) / np.float32(LARGEST)
         scale[scale == 0] = 1
         unit /= scale[:, None]
         whole = np.rint(unit)
-        rows = np.zeros((len(unit), _even(unit.shape[1])), np.int8)
+        rows = np.zeros((len(unit), _padded(unit.shape[1])), np.int8)
         rows[:, : unit.shape[1]] = whole
-        self.codes[_groups(part)] = rows.reshape(-1, GROUP, rows.shape[1] // 2, 2).swapaxes(1, 2)
+        grouped = rows.reshape(-1, GROUP, rows.shape[1] // FOURS, FOURS)
+        self.codes[_groups(part)] = grouped.swapaxes(1, 2)
         unit -= whole
         left = np.sqrt(np.einsum("nd,nd->n", unit, unit)) * scale
         self.scale[part] = scale
@@ -91,7 +95,8 @@ class Codes:
 class Asked:
     """Q queries, padded. `slack` is ε|s·n|."""
 
-    whole: Int16  # (P, W)
+    whole: Int8  # (P, W)
+    total: Int32  # (P,), of the numbers of each
     step: Float32  # (P,)
     slack: Float32  # (Q,)
 
@@ -100,16 +105,16 @@ class Asked:
         """Of queries (Q, d) of length 0 or 1."""
         count, d = queries.shape
         padded = count if count == 1 else -(-count // WIDE) * WIDE
-        whole = np.zeros((padded, _even(d)), np.int16)
-        largest = min(2**15 - 1, (2**31 - 1) // (127 * d))  # no sum overflows
+        whole = np.zeros((padded, _padded(d)), np.int8)
         step = np.ones(padded, np.float32)
-        step[:count] = np.abs(queries).max(axis=1) / largest
+        step[:count] = np.abs(queries).max(axis=1) / LARGEST
         step[step == 0] = 1
-        whole[:count, :d] = np.rint(queries / step[:count, None].astype(np.float64))
-        left = queries - whole[:count, :d] * step[:count, None].astype(np.float64)
-        longest = 1 + d**0.5 / 254  # |s·n| ≤ |u| + ρ
+        wide = step[:count, None].astype(np.float64)
+        whole[:count, :d] = np.rint(queries / wide).clip(-LARGEST, LARGEST)
+        left = queries - whole[:count, :d] * wide
+        longest = 1 + d**0.5 / (2 * LARGEST)  # |s·n| ≤ |u| + ρ
         slack = 1.001 * longest * np.sqrt(np.square(left).sum(axis=1))
-        return cls(whole, step, slack.astype(np.float32))
+        return cls(whole, whole.sum(axis=1, dtype=np.int32), step, slack.astype(np.float32))
 
 
 def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
@@ -123,43 +128,55 @@ def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
     n, width = len(rows.scale), asked.whole.shape[1]
     hits = np.empty(n * len(floors), HIT)  # untouched memory costs nothing
     block = _Block(_at(rows.codes), _at(rows.scale), _at(rows.slack), n, width)
-    queries = _Asked(_at(asked.whole), _at(asked.step), _at(floors), len(floors))
+    queries = _Asked(_at(asked.whole), _at(asked.step), _at(floors), _at(asked.total), len(floors))
     found = native.scan(ctypes.byref(block), ctypes.byref(queries), _at(hits))
     return hits[:found].copy()
 
 
-def products(
-    places: NDArray[np.int64], which: NDArray[np.int64], queries: Float64
-) -> Float64 | None:
-    """Exact products (n, 2) of float16 rows that lie at `places` of memory (n,) with the query that
-    each is for (n,), and with themselves; None without a compiler."""
-    native = library()
+def products(rows: Addresses, which: NDArray[np.int64], queries: Float64) -> Float64:
+    """Exact products (n, 2) of float16 rows that lie at `rows` (n,) with the query that each is
+    for (n,), and with themselves."""
+    native, width = library(), queries.shape[1]
     if native is None:
-        return None
-    found = np.empty((len(places), 2))
-    count, width = len(places), queries.shape[1]
-    native.exact(_at(places), _at(which), count, _at(queries), width, _at(found))
+        wide = np.frombuffer(copied(rows, 2 * width), np.float16).reshape(-1, width)
+        wide = wide.astype(np.float64)
+        return np.stack([np.einsum("nd,nd->n", wide, x) for x in (queries[which], wide)], axis=1)
+    found = np.empty((len(rows), 2))
+    native.exact(_at(rows), _at(which), len(rows), _at(queries), width, _at(found))
     return found
 
 
-def grams(keys: NDArray[np.float16]) -> Float64 | None:
-    """Exact products (B, m, m) of the rows of matrices (B, m, W), m at least 8 and W a multiple of
-    4, with one another; None without a compiler."""
+def grams(keys: Addresses, width: int) -> Float64 | None:
+    """Exact products (B, m, m) with one another of the float16 rows (width,) that lie at `keys`
+    (B, m); 0, at the end of a matrix, is a row of zeros. None without a compiler."""
     native = library()
     if native is None:
         return None
-    count, rows, width = keys.shape
-    found = np.empty((count, rows, rows))
+    count, rows = keys.shape
+    found = np.zeros((count, rows, rows))
     native.grams(_at(keys), count, rows, width, _at(found))
     return found
 
 
-def copied(places: NDArray[np.int64], size: int) -> NDArray[np.uint8] | None:
-    """`size` bytes from each of `places` of memory (n,), (n * size,); None without a compiler."""
+def mixtures(latents: Addresses, weights: Float64, width: int) -> Float64 | None:
+    """Sums (B, width) of float16 rows that lie at `latents` (B, m), each times its weight (B, m);
+    0, at the end of a sum, is a row of zeros. None without a compiler."""
     native = library()
     if native is None:
         return None
-    found = np.empty(len(places) * size, np.uint8)
+    count, rows = latents.shape
+    found = np.zeros((count, width))
+    native.mixtures(_at(latents), _at(weights), count, rows, width, _at(found))
+    return found
+
+
+def copied(places: Addresses, size: int) -> NDArray[np.uint8]:
+    """`size` bytes from each of `places` (n,), (n * size,)."""
+    native = library()
+    if native is None:
+        whole = b"".join(ctypes.string_at(place, size) for place in places.tolist())
+        return np.frombuffer(whole, np.uint8)
+    places, found = np.ascontiguousarray(places), np.empty(len(places) * size, np.uint8)
     native.copy(_at(places), len(places), size, _at(found))
     return found
 
@@ -176,8 +193,8 @@ def _scan_in_torch(rows: Codes, asked: Asked, floors: Float32) -> NDArray[np.voi
     return hits
 
 
-def _even(n: int) -> int:
-    return n + n % 2
+def _padded(d: int) -> int:
+    return -(-d // FOURS) * FOURS
 
 
 def _groups(part: slice) -> slice:
@@ -191,7 +208,7 @@ class _Block(ctypes.Structure):
 
 
 class _Asked(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("whole", "step", "floor")] + [
+    _fields_ = [(name, ctypes.c_void_p) for name in ("whole", "step", "floor", "total")] + [
         ("count", ctypes.c_int64)
     ]
 
@@ -208,9 +225,11 @@ def library() -> ctypes.CDLL | None:
         native.scan.restype = ctypes.c_int64
         native.scan.argtypes = [ctypes.c_void_p] * 3
         pointer, number = ctypes.c_void_p, ctypes.c_int64
-        native.exact.restype = native.grams.restype = native.copy.restype = None
+        native.exact.restype = native.grams.restype = None
+        native.mixtures.restype = native.copy.restype = None
         native.exact.argtypes = [pointer, pointer, number, pointer, number, pointer]
         native.grams.argtypes = [pointer, number, number, number, pointer]
+        native.mixtures.argtypes = [pointer, pointer, number, number, number, pointer]
         native.copy.argtypes = [pointer, number, number, pointer]
     return native
 

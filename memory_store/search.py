@@ -11,28 +11,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from memory_store.blocks import Block
 from memory_store.pages import FREE, K, Rows
+from memory_store.places import Places
 from memory_store.scan import NO_SCORE, Asked, Codes, Float64, products, scan
 from memory_store.store import Float32
 
 GRID: Final = 2.0**24
 QUERIES: Final = 64  # searched at once
+LIKELY: Final = 0.25  # of a bound: seven standard deviations of roundings at random, d = 384
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """The best rows for one query: cosine falling, then by address bytes, then newest first."""
 
-    slots: NDArray[np.int64]  # (n,), n at most m
-    rows: Rows  # (n,)
+    rows: Places  # (n,), n at most m
+    heads: Rows  # (n,), copies of what they begin with
     cosines: Float64  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.cosines)
+
+    def take(self, which: slice | NDArray[Any]) -> Candidates:
+        return Candidates(self.rows.take(which), self.heads[which], self.cosines[which])
 
 
 def canonical(queries: Float32) -> Float64:
@@ -48,17 +55,6 @@ def canonical(queries: Float32) -> Float64:
     return grid
 
 
-def cosines(query: Float64, keys: NDArray[np.float16]) -> Float64:
-    """Exact dot products (n,) of stored addresses (n, d) with a query (d,), over their lengths."""
-    wide = torch.from_numpy(keys).float().double().numpy()  # NumPy takes three times as long
-    return _over(wide @ query, np.einsum("nd,nd->n", wide, wide) * (query @ query))
-
-
-def _over(products: Float64, lengths: Float64) -> Float64:
-    result: Float64 = products / np.sqrt(np.where(lengths == 0, 1, lengths))
-    return result
-
-
 class Source(Protocol):
     """The rows of one tenant, to scan and to look at."""
 
@@ -69,15 +65,9 @@ class Source(Protocol):
         """The time at which rows are expired or not, seconds since the epoch."""
         ...
 
-    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Stored addresses (n, d)."""
+    def rows(self, slots: NDArray[np.int64]) -> Places:
+        """Those rows, in this process's memory."""
         ...
-
-    def places(self, slots: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Where in this process's memory those are (n,); None if they are not in it."""
-        ...
-
-    def rows(self, slots: NDArray[np.int64]) -> Rows: ...
 
 
 def best_rows(source: Source, queries: Float64, m: int) -> list[Candidates]:
@@ -86,25 +76,40 @@ def best_rows(source: Source, queries: Float64, m: int) -> list[Candidates]:
     found: list[Candidates] = []
     for start in range(0, len(queries), QUERIES):
         part = queries[start : start + QUERIES]
-        survivors = _survivors(source.blocks, part, m, now)
-        scores = _scores(source, survivors, part)
-        found += [_best(source, *one, m) for one in zip(survivors, scores, strict=True)]
+        found += _scored(source, part, m, now).best(len(part), m)
     return found
 
 
-def _survivors(
-    blocks: Iterable[Block], queries: Float64, m: int, now: float
-) -> list[NDArray[np.int64]]:
-    """For each query the slots of all rows that can be among its m best.
+def _scored(source: Source, queries: Float64, m: int, now: float) -> Scored:
+    """All rows that are among the m best of a query, and a few more.
 
-    A row is out once m rows are known to be better: the least that their cosines can be exceeds
-    the most that its own can be. What is known sharpens whenever twice as many rows were seen.
+    Rows that miss a likely floor are not looked at. The m likeliest are scored first: no row below
+    the least of these can be among the best, and what was likely is certain if that is no lower.
     """
     asked, count = Asked.of(queries), len(queries)
+    hits, likely = _likely(source.blocks, asked, count, m, now)
+    first = hits.likely >= likely[hits.which]
+    scored = Scored.of(source, hits.take(np.flatnonzero(first)), queries)
+    least = np.full(count, np.inf)
+    np.minimum.at(least, scored.which, scored.cosines)
+    if (least < likely).any():
+        floor = least.astype(np.float32)
+        parts = [Hits.of(codes, asked, floor, n) for n, codes in _parts(source.blocks, now)]
+        return Scored.of(source, Hits.joined(parts), queries)
+    rest = np.flatnonzero(~first & (hits.high >= least[hits.which]))
+    others = Scored.of(source, hits.take(rest), queries)
+    return scored.joined(others.take(np.flatnonzero(others.cosines >= least[others.which])))
+
+
+def _likely(
+    blocks: Iterable[Block], asked: Asked, count: int, m: int, now: float
+) -> tuple[Hits, Float32]:
+    """Rows whose cosine can reach what m rows of their query are likely to have, and that floor
+    (Q,). It is sharpened whenever twice as many rows were seen."""
     best = np.full((count, m), NO_SCORE)
     hits, new, sharpened = [Hits.nothing()], [Hits.nothing()], 0
     for seen, codes in _parts(blocks, now):
-        new.append(Hits.of(scan(codes, asked, best[:, 0] - asked.slack), codes, asked, seen))
+        new.append(Hits.of(codes, asked, best[:, 0], seen))
         if seen + len(codes.scale) >= 2 * sharpened:
             sharpened = seen + len(codes.scale)
             found, new = Hits.joined(new), [Hits.nothing()]
@@ -112,7 +117,7 @@ def _survivors(
             hits.append(found.reaching(best[:, 0]))
     found = Hits.joined(new)
     best = found.best(best)
-    return Hits.joined([*hits, found]).reaching(best[:, 0]).by_query(count)
+    return Hits.joined([*hits, found]).reaching(best[:, 0]), best[:, 0]
 
 
 def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
@@ -130,11 +135,11 @@ def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Rows that may be among the best: hit i is row `slots[i]` for query `which[i]`, whose cosine
-    is between `low[i]` and `high[i]`."""
+    is `high[i]` at most and most likely `likely[i]` at least."""
 
     which: NDArray[np.int8]
     slots: NDArray[np.int64]
-    low: Float32
+    likely: Float32
     high: Float32
 
     @classmethod
@@ -143,79 +148,86 @@ class Hits:
         return cls(np.zeros(0, np.int8), np.zeros(0, np.int64), none, none)
 
     @classmethod
-    def of(cls, found: NDArray[np.void], codes: Codes, asked: Asked, before: int) -> Hits:
-        """Of one part, with so many rows before it."""
+    def of(cls, codes: Codes, asked: Asked, floor: Float32, before: int) -> Hits:
+        """Rows of one part, with so many before it, whose cosine can reach the floor (Q,)."""
+        found = scan(codes, asked, floor - asked.slack)
         row, which, score = found["row"], found["which"], found["score"]
         slack = codes.slack[row] + asked.slack[which]
         slots = row.astype(np.int64) + before
-        return cls(which.astype(np.int8), slots, score - slack, score + slack)
+        return cls(which.astype(np.int8), slots, score - LIKELY * slack, score + slack)
 
     @classmethod
     def joined(cls, parts: Sequence[Hits]) -> Hits:
         which = np.concatenate([part.which for part in parts])
         slots = np.concatenate([part.slots for part in parts])
-        low, high = (
-            np.concatenate([getattr(part, side) for part in parts]) for side in ("low", "high")
-        )
-        return cls(which, slots, low, high)
+        likely = np.concatenate([part.likely for part in parts])
+        return cls(which, slots, likely, np.concatenate([part.high for part in parts]))
 
     def best(self, known: Float32) -> Float32:
-        """The m highest `low` of each query, the least of them first (count, m), of these hits and
-        of those `known` before."""
+        """The m highest `likely` of each query, the least of them first (count, m), of these hits
+        and of those `known` before."""
         count, m = known.shape
         sizes = np.bincount(self.which, minlength=count)
-        low = np.full((count, m + sizes.max()), NO_SCORE)
-        low[:, :m] = known
-        low[:, m:][np.arange(sizes.max()) < sizes[:, None]] = self.low.take(self._by_query)
-        best: Float32 = np.partition(low, -m)[:, -m:]
+        by_query = np.argsort(self.which, kind="stable")
+        all_known = np.full((count, m + sizes.max()), NO_SCORE)
+        all_known[:, :m] = known
+        all_known[:, m:][np.arange(sizes.max()) < sizes[:, None]] = self.likely.take(by_query)
+        best: Float32 = np.partition(all_known, -m)[:, -m:]
         return best
 
     def reaching(self, floor: Float32) -> Hits:
         """Those whose cosine may reach the floor of their query."""
-        places = np.flatnonzero(self.high >= np.take(floor, self.which))
-        low, high = self.low.take(places), self.high.take(places)
-        return Hits(self.which.take(places), self.slots.take(places), low, high)
+        return self.take(np.flatnonzero(self.high >= np.take(floor, self.which)))
 
-    def by_query(self, count: int) -> list[NDArray[np.int64]]:
-        """The slots for each query."""
-        ends = np.cumsum(np.bincount(self.which, minlength=count))
-        return np.split(self.slots.take(self._by_query), ends[:-1])
-
-    @property
-    def _by_query(self) -> NDArray[np.intp]:
-        return np.argsort(self.which, kind="stable")
+    def take(self, places: NDArray[np.intp]) -> Hits:
+        which, slots = self.which.take(places), self.slots.take(places)
+        return Hits(which, slots, self.likely.take(places), self.high.take(places))
 
 
-def _scores(source: Source, slots: Sequence[NDArray[np.int64]], queries: Float64) -> list[Float64]:
-    """The exact cosines of each query's rows."""
-    places, sizes = source.places(np.concatenate(slots)), [len(part) for part in slots]
-    which = np.repeat(np.arange(len(slots)), sizes)
-    found = None if places is None else products(places, which, queries)
-    if found is None:
-        return [cosines(q, source.keys(part)) for q, part in zip(queries, slots, strict=True)]
-    lengths = found[:, 1] * np.einsum("qd,qd->q", queries, queries)[which]
-    return np.split(_over(found[:, 0], lengths), np.cumsum(sizes)[:-1])
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows with their exact cosines with a query each."""
+
+    which: NDArray[np.int8]
+    rows: Places
+    cosines: Float64
+
+    @classmethod
+    def of(cls, source: Source, hits: Hits, queries: Float64) -> Scored:
+        rows, which = source.rows(hits.slots), hits.which.astype(np.int64)
+        found = products(rows.field("key"), which, queries)
+        lengths = found[:, 1] * np.einsum("qd,qd->q", queries, queries)[which]
+        return cls(hits.which, rows, found[:, 0] / np.sqrt(np.where(lengths == 0, 1, lengths)))
+
+    def take(self, places: NDArray[np.intp]) -> Scored:
+        return Scored(self.which.take(places), self.rows.take(places), self.cosines.take(places))
+
+    def joined(self, other: Scored) -> Scored:
+        which = np.concatenate([self.which, other.which])
+        cosines = np.concatenate([self.cosines, other.cosines])
+        return Scored(which, self.rows.joined(other.rows), cosines)
+
+    def best(self, count: int, m: int) -> list[Candidates]:
+        """The m best for each of so many queries."""
+        order = np.lexsort((-self.cosines, self.which))
+        which, exact = self.which[order], self.cosines[order]
+        ends = np.cumsum(np.bincount(which, minlength=count))
+        last = np.minimum(np.append(0, ends[:-1]) + m, ends)[which] - 1
+        kept = np.flatnonzero(exact >= exact[last])  # with all that equal the last of the m
+        rows = self.rows.take(order[kept])
+        found = Candidates(rows, rows.heads(), exact[kept])
+        ends = np.cumsum(np.bincount(which[kept], minlength=count)).tolist()
+        parts = zip([0, *ends], ends, strict=False)
+        return [_in_order(found.take(slice(start, end)), m) for start, end in parts]
 
 
-def _best(source: Source, slots: NDArray[np.int64], exact: Float64, m: int) -> Candidates:
-    """Sort rows canonically, keep m."""
-    if not len(slots):
-        return Candidates(slots, np.zeros(0, "V1"), np.zeros(0))
-    if len(exact) > m:  # whole rows only of the best, and of all that equal the last of them
-        best = exact >= np.partition(exact, -m)[-m]
-        slots, exact = slots[best], exact[best]
-    falling = (-exact).argsort()
-    slots, exact = slots[falling], exact[falling]
-    rows = source.rows(slots)
-    if (exact[1:] != exact[:-1]).all() and (rows["state"] != FREE).all():
-        return Candidates(slots, rows, exact)
-    order = np.array(_order(exact, rows))
-    order = order[rows["state"][order] != FREE][:m]
-    return Candidates(slots[order], rows[order], exact[order])
-
-
-def _order(exact: Float64, rows: Rows) -> list[int]:
-    """By cosines; where they are equal, by the address's bytes; then the newest first."""
-    stamps = rows["stamp"].tolist()
-    keys = [(-exact[i], rows["key"][i].tobytes(), -stamp) for i, stamp in enumerate(stamps)]
-    return sorted(range(len(keys)), key=keys.__getitem__)
+def _in_order(found: Candidates, m: int) -> Candidates:
+    """The m best of rows in the order of their cosines: where those are equal, in that of the
+    addresses' bytes, then the newest first."""
+    exact, free = found.cosines, found.heads["state"] == FREE
+    if (exact[1:] != exact[:-1]).all() and not free.any():
+        return found
+    keys, stamps = found.rows.copies("key"), found.heads["stamp"].tolist()
+    order = [(-exact[i], keys[i].tobytes(), -stamp) for i, stamp in enumerate(stamps)]
+    places = np.array(sorted(range(len(order)), key=order.__getitem__))
+    return found.take(places[~free[places]][:m])

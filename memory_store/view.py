@@ -18,9 +18,9 @@ from memory_store import kernel
 from memory_store.blocks import Block, Blocks
 from memory_store.fixed import FixedState
 from memory_store.pages import FREE, K, Layout, Rows
+from memory_store.places import Places
 from memory_store.plan import Plan
 from memory_store.rows import check, pack
-from memory_store.scan import copied
 from memory_store.store import Fact, Float32, MemorySpec, Policy, Readout, ReadParams, TenantInfo
 
 LOCAL = TenantInfo("local", "grow", "local", 0, "", "", 0, 0, 0, 0, 0, 0.0)
@@ -31,10 +31,6 @@ class CachedPage:
     """A page as stored. Not a value: two pages are the same only if they are one object."""
 
     rows: Rows  # (K,), read-only
-
-    @cached_property
-    def raw(self) -> memoryview:
-        return self.rows.data.cast("B")
 
     @cached_property
     def place(self) -> int:
@@ -68,39 +64,9 @@ class View:
     def blocks(self) -> list[Block]:
         return self.index.of(self.pages)
 
-    def keys(self, slots: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Stored addresses (n, d)."""
-        found = self._copied(slots, self._layout.key_offset, 2 * self.spec.address_dim)
-        return np.frombuffer(found, np.float16).reshape(-1, self.spec.address_dim)
-
-    def places(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in memory those lie, (n,)."""
-        return self._places(slots, self._layout.key_offset)
-
-    def rows(self, slots: NDArray[np.int64]) -> Rows:
-        """Copies of rows, (n,)."""
-        return np.frombuffer(self._copied(slots, 0, self._layout.row_size), self._layout.dtype)
-
-    def _copied(
-        self, slots: NDArray[np.int64], first: int, size: int
-    ) -> NDArray[np.uint8] | bytearray:
-        """`size` bytes of each row. The rows of a search lie on nearly as many pages, and to index
-        each page as an array would cost ten times as much as to slice its bytes."""
-        found = copied(self._places(slots, first), size)
-        if found is not None:
-            return found
-        pages, places = np.divmod(slots, K)
-        starts = (places * self._layout.row_size + first).tolist()
-        return bytearray().join(
-            self.pages[page].raw[start : start + size]
-            for page, start in zip(pages.tolist(), starts, strict=True)
-        )
-
-    def _places(self, slots: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+    def rows(self, slots: NDArray[np.int64]) -> Places:
         pages, rows = np.divmod(slots, K)
-        places: NDArray[np.int64] = self._starts[pages]
-        places += rows * self._layout.row_size + first
-        return places
+        return Places(self._layout, self._starts[pages] + rows * self._layout.row_size, self.pages)
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from memory_store.scan import Float64
 from memory_store.store import Fact, Float32, MemorySpec, Readout
 
 SMALL = MemorySpec(address_dim=16, latent_dim=8, fingerprint="test")
@@ -52,6 +54,14 @@ def facts_at(addresses: Float32, spec: MemorySpec) -> list[Fact]:
 def near(queries: Float32, seed: int = 0, amount: float = 0.3) -> Float32:
     """Rephrased queries: some way off the given ones."""
     return unit(queries + amount * spread(len(queries), queries.shape[1], seed + 99))
+
+
+def exact_cosines(query: Float64, keys: NDArray[np.float16]) -> Float64:
+    """Of stored addresses (n, d) with a query (d,): (n,)."""
+    wide = keys.astype(np.float64)
+    lengths = np.einsum("nd,nd->n", wide, wide) * (query @ query)
+    found: Float64 = wide @ query / np.sqrt(np.where(lengths == 0, 1, lengths))
+    return found
 
 
 def assert_same(one: Readout, other: Readout) -> None:

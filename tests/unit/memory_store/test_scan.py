@@ -16,10 +16,19 @@ from memory_store import compiled, scan
 from memory_store.compiled import Compiled, NativeError
 from memory_store.pages import K
 from memory_store.scan import NO_SCORE, Asked, Codes
-from memory_store.search import canonical, cosines
+from memory_store.search import canonical
 from memory_store.store import Float32
 from memory_store.view import build_view
-from tests.unit.memory_store.facts import WIDE, assert_same, clustered, facts_at, near, spread, unit
+from tests.unit.memory_store.facts import (
+    WIDE,
+    assert_same,
+    clustered,
+    exact_cosines,
+    facts_at,
+    near,
+    spread,
+    unit,
+)
 
 
 def coded(addresses: Float32) -> Codes:
@@ -47,7 +56,9 @@ def test_a_score_is_within_its_bound(seed: int, d: int, count: int, sparse: bool
         addresses[:, 1 + d // 3 :] = 0
     queries = canonical(near(unit(addresses[:1] + 0.5 * spread(count, d, seed + 1)), seed))
     rows, asked = coded(unit(addresses)), Asked.of(queries)
-    exact = np.stack([cosines(q, addresses.astype(np.float16)) for q in queries], axis=1)  # (R, Q)
+    exact = np.stack(
+        [exact_cosines(q, addresses.astype(np.float16)) for q in queries], axis=1
+    )  # (R, Q)
     for floor in (NO_SCORE, np.float32(0.1)):
         found = hits(rows, asked, np.full(count, floor) - asked.slack)
         row, which = found["row"], found["which"]
@@ -81,14 +92,30 @@ def test_exact_products_are_those_of_numpy_to_the_bit(d: int) -> None:
     assert np.array_equal(found, np.stack(sums, axis=1))
 
 
-@pytest.mark.parametrize("d", [4, 16, 384])
-@pytest.mark.parametrize("m", [8, 13, 64])
+@pytest.mark.parametrize("d", [3, 16, 384, 770])
+@pytest.mark.parametrize("m", [1, 8, 13, 64])
 def test_grams_are_those_of_numpy_to_the_bit(m: int, d: int) -> None:
+    """Of matrices whose last rows may be missing."""
     keys = unit(spread(3 * m, d)).astype(np.float16).reshape(3, m, d)
+    places = keys.ctypes.data + 2 * d * np.arange(3 * m).reshape(3, m)
+    places[1, m - m // 3 :], keys[1, m - m // 3 :] = 0, 0
     wide = keys.astype(np.float64)
-    found = scan.grams(keys)
+    found = scan.grams(places, d)
     assert found is not None
     assert np.array_equal(found, wide @ wide.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("c", [3, 8, 1022])
+@pytest.mark.parametrize("m", [1, 13, 64])
+def test_mixtures_are_those_of_numpy(m: int, c: int) -> None:
+    """Of rows the last of which may be missing."""
+    latents, weights = spread(3 * m, c).astype(np.float16), spread(3, m, 1).astype(np.float64)
+    places = latents.ctypes.data + 2 * c * np.arange(3 * m).reshape(3, m)
+    places[1, m - m // 3 :], weights[1, m - m // 3 :] = 0, 0
+    found = scan.mixtures(places, weights, c)
+    assert found is not None
+    expected = (weights[:, None] @ latents.reshape(3, m, c).astype(np.float64))[:, 0]
+    assert np.abs(found - expected).max() <= 1e-15
 
 
 def test_without_a_compiler_a_read_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +145,7 @@ def test_the_largest_sums_are_exact(
     asked = Asked.of(signs[:count] * d**-0.5)
     found = hits(rows, asked, np.full(count, NO_SCORE))
     exact = rows.by_row()[:50].astype(np.int64) @ asked.whole[:count].astype(np.int64).T
-    assert np.abs(exact).max() == 127 * d * min(2**15 - 1, (2**31 - 1) // (127 * d))
+    assert np.abs(exact).max() == 127 * 127 * d
     score = exact.astype(np.float32) * asked.step[:count] * rows.scale[:50, None]
     assert np.array_equal(found["score"].reshape(50, count), score)
 

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from memory_store import search
 from memory_store.pages import K, Layout
 from memory_store.rows import pack
-from memory_store.search import best_rows, canonical, cosines
+from memory_store.scan import Asked, Codes, scan
+from memory_store.search import best_rows, canonical
 from memory_store.store import Fact, Float32
 from memory_store.view import View, build_view
 from tests.unit.memory_store.facts import (
@@ -17,6 +20,7 @@ from tests.unit.memory_store.facts import (
     WIDE,
     assert_same,
     clustered,
+    exact_cosines,
     facts_at,
     near,
     spread,
@@ -78,8 +82,31 @@ def test_the_64_best_rows_are_the_64_best() -> None:
     products, squares = keys @ whole, (keys * keys).sum(axis=1)
     exact = [p * abs(p) / s for p, s in zip(products.tolist(), squares.tolist(), strict=True)]
     expected = sorted(range(1500), key=lambda i: -exact[i])[:64]
-    assert set(found.slots.tolist()) == set(expected)
+    assert set(found.rows.at.tolist()) == set(view.rows(np.array(expected)).at.tolist())
     assert np.all(np.diff(found.cosines) <= 0)
+
+
+@pytest.mark.parametrize("cosine", [0.0, 0.9, 0.9999])
+def test_a_floor_that_was_taken_too_high_is_taken_back(
+    cosine: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = build_view([], SMALL).with_rows(rows_at(clustered(3 * K, 16, cosine)))
+    queries = canonical(near(clustered(20, 16, cosine), amount=0.2))
+    scans: list[int] = []
+
+    def counted(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
+        scans.append(len(rows.scale))
+        return scan(rows, asked, floor)
+
+    monkeypatch.setattr(search, "scan", counted)
+    found = []
+    for likely in (1.0, -1.0):  # the least, and the most, that a cosine can be
+        monkeypatch.setattr(search, "LIKELY", likely)
+        found.append(best_rows(view, queries, 64))
+    assert sum(scans) == (1 + 2) * 3 * K
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one.rows.at, other.rows.at)
+        assert np.array_equal(one.cosines, other.cosines)
 
 
 def test_more_rows_than_one_block() -> None:
@@ -90,7 +117,7 @@ def test_more_rows_than_one_block() -> None:
     for changed in (view, view.with_rows(rows_at(-addresses[20 * K : 20 * K + 9], 20 * K))):
         keys = np.concatenate([page.rows["key"] for page in changed.pages])
         for query, found in zip(queries, best_rows(changed, queries, 64), strict=True):
-            exact = cosines(query, keys)
+            exact = exact_cosines(query, keys)
             assert found.cosines.tolist() == sorted(exact)[-1:-65:-1]
         view.read(queries[:1].astype(np.float32))  # both are searched in turns
 
@@ -99,7 +126,7 @@ def test_equal_addresses_are_ordered_by_newness() -> None:
     addresses = np.repeat(spread(1, 16), 5, axis=0)
     view = scattered(facts_at(addresses, SMALL), [9, 3, 700, 1, 4])
     found = best_rows(view, canonical(addresses[:1]), 64)[0]
-    assert found.rows["stamp"].tolist() == [5, 4, 3, 2, 1]
+    assert found.heads["stamp"].tolist() == [5, 4, 3, 2, 1]
 
 
 def test_a_query_of_any_length_is_the_same_query() -> None:
