@@ -7,7 +7,7 @@ from typing import Any
 from docs_build.svg import Sheet
 from docs_build.tables import table
 from evaluation.__main__ import RESULTS
-from evaluation.report import COMPARED, Body, read
+from evaluation.report import COMPARED, Body, editor, editors, read
 
 OURS = "this service"
 
@@ -25,9 +25,8 @@ def _bodies() -> list[tuple[str, int, Body]]:
     found = [
         (OURS, body["facts"], body) for body in read(RESULTS) if body["suite"] == "counterfact"
     ]
-    others = [(body["suite"].rpartition("-")[0], int(body["facts"]), body)
-              for body in read(RESULTS / "baselines")]  # fmt: skip
-    return found + sorted(others, key=lambda one: (one[0] == "unedited", one[0], -one[1]))
+    others = editors(RESULTS / "baselines")
+    return found + [(editor(body), body["facts"], body) for body in others]
 
 
 def _share(share: Any) -> str:

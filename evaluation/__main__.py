@@ -16,7 +16,7 @@ README, QUALITY = ROOT / "README.md", ROOT / "docs" / "quality.md"
 
 def tables() -> dict[Path, dict[str, str]]:
     """What stands between `<!-- NAME -->` and `<!-- end of NAME -->` in each page."""
-    suites, editors = report.read(RESULTS), report.read(RESULTS / "baselines")
+    suites, editors = report.read(RESULTS), report.editors(RESULTS / "baselines")
     full = "\n\n".join(f"{report.table(body)}\n\n{report.made(body)}" for body in suites)
     return {
         README: {"results": report.headline(suites)},
@@ -53,4 +53,4 @@ if __name__ == "__main__":
 
     for path, sections in tables().items():
         path.write_text(refreshed(path.read_text("utf-8"), sections), "utf-8")
-    draw(report.read(RESULTS), report.read(RESULTS / "baselines"), QUALITY.with_suffix(".png"))
+    draw(report.read(RESULTS), report.editors(RESULTS / "baselines"), QUALITY.with_suffix(".png"))

@@ -46,6 +46,16 @@ def read(folder: Path) -> list[Body]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
+def editors(folder: Path) -> list[Body]:
+    """The results of editors in a folder: by name, many edits together before few."""
+    return sorted(read(folder), key=lambda body: (editor(body), -body["facts"]))
+
+
+def editor(body: Body) -> str:
+    """Whose result it is."""
+    return str(body["suite"].rpartition("-")[0])
+
+
 def table(body: Body) -> str:
     """Everything that one suite found."""
     rows = [f"| {name} | {_cells(share)} |" for name, share in body["shares"].items()]
@@ -80,10 +90,8 @@ def comparison(bodies: Sequence[Body]) -> str:
         cells = [f"{s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}] ({s['n']})" if s else ""
                  for s in shares]  # fmt: skip
         seconds = f"{body['figures']['seconds per edit']:.2g}"
-        name = body["suite"].rpartition("-")[0]
-        rows.append(
-            " | ".join([f"| {name}", str(body["facts"]), *cells, seconds, body["revision"]])
-        )
+        facts = str(body["facts"])
+        rows.append(" | ".join([f"| {editor(body)}", facts, *cells, seconds, body["revision"]]))
     head = " | ".join(["| editor", "edits together", *COMPARED, "s an edit", "revision |"])
     return "\n".join([head, "|---" * (len(COMPARED) + 4) + "|", *(f"{row} |" for row in rows)])
 
