@@ -112,13 +112,15 @@ class ViewCache:
     async def _current(self, tenant: str, view: View | None, whole: bool) -> View | PagedView:
         told = await self._ask(tenant, view.info if view else None)
         self.stats.hits += told.what == b"current"
+        if view is not None and told.what != b"reload":
+            return self._replayed(view, told)
         for _ in range(ATTEMPTS):
-            if view is not None and told.what != b"reload":
-                return self._replayed(view, told)
             self.stats.loads += 1
             if not whole and told.pages * page_bytes(self._layout) > self._cache_bytes:
                 return await self._paged(told.info, told.pages)
             view, told = await self._load(told.info, told.pages)
+            if told.what != b"reload":
+                return _whole(self._replayed(view, told))
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be loaded")
 
     def drop(self, tenant: str) -> None:
@@ -137,6 +139,8 @@ class ViewCache:
             told = await self._ask(tenant, before.info, with_records=True)
             if told.what != b"reload" and not before.stale:
                 _follow(records, told.rows[::2], told.records)
+                if len(records) != told.info.rows:
+                    raise PageCorrupt(f"{len(records)} records of {told.info.rows} are there")
                 return self._replayed(before, told), records
         raise StoreUnavailable(f"tenant {tenant} changes faster than it can be read")
 
@@ -184,9 +188,7 @@ class ViewCache:
     def _rows(self, epoch: str, flat: Sequence[bytes]) -> dict[int, np.void]:
         rows: dict[int, np.void] = {}
         for slot, data in zip(flat[::2], flat[1::2], strict=True):
-            row = np.frombuffer(data.ljust(self._layout.row_size, b"\0"), self._layout.dtype)
-            self._layout.check_rows(row, epoch, int(slot))
-            rows[int(slot)] = row[0]
+            rows[int(slot)] = self._layout.parse_row(data, epoch, int(slot))[0]
         return rows
 
     async def _paged(self, info: TenantInfo, pages: int) -> PagedView:
@@ -214,10 +216,12 @@ class ViewCache:
         return data  # type: ignore[no-any-return]
 
     async def _load_fixed(self, info: TenantInfo) -> FixedState:
-        data = await self._get(fixed_key(info.name, info.epoch))
-        if data is None:  # nothing written yet
-            return FixedState.empty(self._layout.spec, self._params)
-        return fixed.parse(data, self._layout.spec, info.epoch)
+        told = await self._ask(info.name, info, keys=[fixed_key(info.name, info.epoch)])
+        if told.got[0] is not None:
+            return fixed.parse(told.got[0], self._layout.spec, info.epoch)
+        if info.rows and told.info.epoch == info.epoch:
+            raise PageCorrupt("page fixed is gone")
+        return FixedState.empty(self._layout.spec, self._params)
 
     def _parse(self, epoch: str, n: int, data: bytes | None) -> CachedPage:
         return CachedPage(self._layout.parse_page(data, epoch, n))
@@ -233,6 +237,19 @@ class ViewCache:
         self.stats.tenants = len(self._views)
         self.stats.bytes = sum(each.view.nbytes for each in self._views.values())
         return self.stats.bytes
+
+
+def _whole(view: View) -> View:
+    """What was loaded, if it is all there: a page that is gone is loaded as an empty one. Raises
+    PageCorrupt."""
+    rows = [int(np.count_nonzero(page.rows["state"])) for page in view.pages]
+    if sum(rows) != view.info.rows:
+        empty = ", ".join(str(n) for n, count in enumerate(rows) if not count)
+        found = f"{sum(rows)} rows of {view.info.rows} are there"
+        raise PageCorrupt(f"{found}; empty pages: {empty or 'none'}")
+    if view.fixed and view.fixed.count != view.info.rows:
+        raise PageCorrupt(f"page fixed is of {view.fixed.count} rows, not of {view.info.rows}")
+    return view
 
 
 def _follow(

@@ -190,8 +190,7 @@ def _entries(flat: list[bytes]) -> dict[str, Entry]:
 def check_quota(plan: Plan, info: TenantInfo) -> None:
     """Raises QuotaExceeded where the change makes the tenant grow beyond its quota."""
     growth = sum(plan.count(kind) for kind in KINDS)
-    stored = info.facts + info.suppressions + info.chunks
-    if growth > 0 and stored + growth > info.quota_facts:
+    if growth > 0 and info.rows + growth > info.quota_facts:
         raise QuotaExceeded(f"the quota is {info.quota_facts} facts")
 
 

@@ -12,7 +12,7 @@ StoreError
 ├── PolicyFixed              the policy cannot change after the first write
 ├── IdempotencyKeyReused     same change id, another body
 ├── CheckpointMismatch       stored under another checkpoint's fingerprint
-├── PageCorrupt              a row's checksum is wrong; names the page
+├── PageCorrupt              a page is damaged or gone; names it
 ├── StoreFull                Redis is out of memory
 ├── DurabilityUnconfirmed    applied, but not confirmed by enough copies in time
 ├── OutcomeUnknown           the connection broke while a change was under way

@@ -115,6 +115,11 @@ class FixedState:
         return (w @ memory).numpy(), variance.clamp(0, 1).numpy()
 
     @property
+    def count(self) -> int:
+        """How many rows are in the sums: tr Λ - λK, for φ has unit length."""
+        return round(float(np.trace(self.gram)) - self.reference.ridge * K)
+
+    @property
     def nbytes(self) -> int:
         """Λ, B, Λ⁻¹ and M."""
         return 2 * (self.gram.nbytes + self.cross.nbytes)

@@ -2,7 +2,8 @@
 
 Slow, but bounded: one block of pages at a time. Reading happens on another thread than the event
 loop, which does the fetching. A change may fall between two pages, so such a read is of the rows
-as they were when each was looked at; a row that was erased meanwhile is left out.
+as they were when each was looked at; a row that was erased meanwhile is left out. One that falls
+into a replacement of the whole tenant is refused: it would find nothing where its pages were.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 
 from memory_store import kernel
 from memory_store.blocks import PAGES, Block
-from memory_store.errors import StoreUnavailable
+from memory_store.errors import PageCorrupt, StoreUnavailable
 from memory_store.fixed import FixedState
 from memory_store.pages import K, Layout, Rows
 from memory_store.places import Places
-from memory_store.scripts import Client, page_key, translated
+from memory_store.scripts import Client, meta_key, page_key, record_key, translated
 from memory_store.store import Float32, MemorySpec, Readout, ReadParams, TenantInfo
 from memory_store.view import CachedPage
 
@@ -82,12 +83,26 @@ class PagedView:
             raise StoreUnavailable(f"no answer from Redis in {SECONDS:.0f} s") from error
 
     async def _fetch(self, numbers: Sequence[int]) -> list[CachedPage]:
-        epoch, pages = self.info.epoch, []
+        name, epoch, pages = self.info.name, self.info.epoch, []
         for n in numbers:
-            with translated():
-                data: Any = await self.client.get(page_key(self.info.name, epoch, n))
+            pipe = self.client.pipeline(transaction=False)
+            pipe.hlen(record_key(name, epoch, n))  # first: a row may be written in between
+            pipe.get(page_key(name, epoch, n))
+            records, data = await self._sent(pipe)
+            if records and data is None:
+                raise PageCorrupt(f"page {n} is gone, with {records} rows")
             pages.append(CachedPage(self.layout.parse_page(data, epoch, n)))
         return pages
+
+    async def _sent(self, pipe: Any) -> list[Any]:
+        """Replies that are of this view's epoch, since it is the tenant's after them."""
+        pipe.hget(meta_key(self.info.name), "epoch")
+        replies: list[Any]
+        with translated():
+            *replies, epoch = await pipe.execute()
+        if epoch != self.info.epoch.encode():
+            raise StoreUnavailable(f"tenant {self.info.name} was replaced while it was read")
+        return replies
 
     async def _rows(self, slots: NDArray[np.int64]) -> Rows:
         layout, found = self.layout, [self.layout.empty(0)]
@@ -98,10 +113,6 @@ class PagedView:
                 first = layout.offset(slot)
                 key = page_key(self.info.name, self.info.epoch, slot // K)
                 pipe.getrange(key, first, first + layout.row_size - 1)
-            with translated():
-                stored: list[bytes] = await pipe.execute()
-            for slot, data in zip(part, stored, strict=True):
-                row = np.frombuffer(data.ljust(layout.row_size, b"\0"), layout.dtype)
-                layout.check_rows(row, self.info.epoch, slot)
-                found.append(row)
+            stored = zip(part, await self._sent(pipe), strict=True)
+            found += [layout.parse_row(data, self.info.epoch, slot) for slot, data in stored]
         return np.concatenate(found)

@@ -120,6 +120,14 @@ class Layout:
         self.check_rows(rows, epoch, page * K)
         return rows
 
+    def parse_row(self, data: bytes, epoch: str, slot: int) -> Rows:
+        """The row (1,) that was stored in a slot. Raises PageCorrupt, where it is gone too."""
+        if len(data) != self.row_size:
+            raise PageCorrupt(f"page {slot // K}: row {slot % K} is gone")
+        row = np.frombuffer(data, self.dtype)
+        self.check_rows(row, epoch, slot)
+        return row
+
     def check_rows(self, rows: Rows, epoch: str, first_slot: int) -> None:
         """Rows of consecutive slots of a page against their checksums. A free row is all zeros."""
         raw, size, empty = rows.data.cast("B"), self.row_size, bytes(self.row_size - 4)

@@ -64,7 +64,7 @@ class Source:
 
     @property
     def rows(self) -> int:
-        return self.info.facts + self.info.suppressions + self.info.chunks
+        return self.info.rows
 
 
 class Reencoder:
@@ -153,12 +153,12 @@ class Reencoder:
         if not reply:
             raise VersionConflict(f"tenant {info.name} was replaced while it was re-encoded")
         source.pages_read += 1
-        if reply[0] is None:
-            return {}
         rows = source.layout.parse_page(reply[0], info.epoch, number)
         records = {int(s): r for s, r in zip(reply[1][::2], reply[1][1::2], strict=True)}
         there = (np.flatnonzero(rows["state"] != FREE) + number * K).tolist()
-        return {slot: (rows[slot % K], records.get(slot)) for slot in there}
+        if set(there) != records.keys():
+            raise PageCorrupt(f"page {number}: {len(there)} rows and {len(records)} records")
+        return {slot: (rows[slot % K], records[slot]) for slot in there}
 
     async def _moved(self, source: Source) -> Slots:
         """What has changed of the pages read since `source` was brought up to date; it is then."""
@@ -173,10 +173,7 @@ class Reencoder:
         moved: Slots = {}
         for slot, row, record in zip(map(int, slots), data, records, strict=True):
             if slot < source.pages_read * K:
-                size = source.layout.row_size
-                parsed = np.frombuffer(row.ljust(size, b"\0"), source.layout.dtype)
-                source.layout.check_rows(parsed, source.info.epoch, slot)
-                moved[slot] = (parsed[0], record)
+                moved[slot] = (source.layout.parse_row(row, source.info.epoch, slot)[0], record)
         return moved
 
     async def _put(self, source: Source, epoch: str, batch: Slots, encode: Encode) -> None:
@@ -199,7 +196,7 @@ class Reencoder:
         at = (known.info.epoch, known.info.version, known.info.change) if known else ("", 0, "")
         row_size = known.layout.row_size if known else 0
         shape = (SLOTS_TO_REPLAY, HEADER.size, row_size, K)
-        reply = await self._scripts.run("sync", tenant, *at, *shape, "1", 0)
+        reply = await self._scripts.run("sync", tenant, *at, *shape, "1")
         if not reply:
             raise TenantNotFound(tenant)
         return reply

@@ -143,6 +143,10 @@ class TenantInfo:
     quota_facts: int
     created_at: float
 
+    @property
+    def rows(self) -> int:
+        return self.facts + self.suppressions + self.chunks
+
 
 @dataclass(frozen=True, slots=True)
 class Reencoded:

@@ -50,7 +50,7 @@ async def put_snapshot(
     if not change.replayed:
         await service.audit.note("snapshot.import", tenant, (), None, change.version)
     info = await service.store.tenant(tenant)
-    return SnapshotReply(version=change.version, facts=info.facts + info.suppressions + info.chunks)
+    return SnapshotReply(version=change.version, facts=info.rows)
 
 
 async def _received(request: Request, path: Path) -> tuple[int, str]:

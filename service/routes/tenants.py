@@ -67,7 +67,7 @@ async def get_usage(tenant: Reader, service: Running) -> UsageReply:
     info = await service.store.tenant(tenant)
     limits, rates = await service.limits.of(tenant), await service.limits.rates(tenant)
     return UsageReply(
-        facts=Used(used=info.facts + info.suppressions + info.chunks, quota=info.quota_facts),
+        facts=Used(used=info.rows, quota=info.quota_facts),
         bytes=Used(used=info.bytes, quota=limits.bytes),
         requests_per_minute=Used(used=rates.requests, quota=limits.requests_per_minute),
         tokens_per_minute=Used(used=rates.tokens, quota=limits.tokens_per_minute),

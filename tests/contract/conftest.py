@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from memory_store.embedded import EmbeddedValkey
 from memory_store.redis_store import RedisStore, connect
@@ -54,6 +55,21 @@ async def make_store(valkey: str) -> AsyncIterator[MakeStore]:
 @pytest.fixture
 async def store(make_store: MakeStore) -> RedisStore:
     return make_store()
+
+
+@pytest.fixture
+async def tight(valkey: str) -> AsyncIterator[RedisStore]:
+    """A store that can keep one page, not three."""
+    store = RedisStore(connect(valkey), SMALL, cache_bytes=200_000)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def redis(valkey: str) -> AsyncIterator[Redis]:
+    client = connect(valkey)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from memory_store import errors
 from memory_store.kernel import TenantView, read_many
 from memory_store.paged import PagedView
 from memory_store.pages import K
-from memory_store.redis_store import RedisStore, connect
+from memory_store.redis_store import RedisStore
 from service.engine.batcher import Larimar
 from service.model.decoder import Decoder
 from service.model.larimar import LarimarModel, Reading
@@ -26,14 +26,6 @@ __all__ = ["decoder"]
 pytestmark = pytest.mark.anyio
 FACTS = facts_at(clustered(3 * K, 16, 0.9), SMALL)
 QUERIES = near(np.stack([f.address for f in FACTS[::200]]), amount=0.1)
-
-
-@pytest.fixture
-async def tight(valkey: str) -> AsyncIterator[RedisStore]:
-    """A store that can keep one page, not three."""
-    store = RedisStore(connect(valkey), SMALL, cache_bytes=200_000)
-    yield store
-    await store.close()
 
 
 @pytest.fixture(params=["grow", "fixed"])

@@ -46,13 +46,6 @@ async def new(valkey: str) -> AsyncIterator[RedisStore]:
     await store.close()
 
 
-@pytest.fixture
-async def redis(valkey: str) -> AsyncIterator[Redis]:
-    client = connect(valkey)
-    yield client
-    await client.aclose()
-
-
 async def reencoded(store: RedisStore, tenant: str, encode: Any = encode) -> Reencoded:
     async for state in store.reencode(tenant, encode):
         last = state
