@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from safetensors.numpy import save_file
 
 from memory_store import errors
+from memory_store.filling import new_epoch
 from memory_store.pages import Layout
 from memory_store.redis_store import RedisStore
 from memory_store.rows import pack, record_bytes
@@ -339,6 +340,30 @@ async def test_an_import_cut_short_is_not_seen_and_leaves_nothing(
         assert len(epochs) == 1
         await store.delete_tenant(tenant)
         assert [key async for key in client.scan_iter(f"*{{{tenant}}}*")] == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_import_whose_begin_arrives_twice_loses_nothing(
+    store: RedisStore, tenant: str, sound: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """Between the filling and the swap, or after it, when the next import lets go of what is
+    unfinished."""
+    run, calls = store._scripts.run, dict[str, list[Any]]()
+
+    async def again(name: Any, *args: Any) -> list[Any]:
+        calls[name] = [name, *args]
+        if name == "swap" and not late:
+            await run(*calls["begin"])
+        reply = await run(name, *args)
+        if name == "swap" and late:
+            await run(*calls["begin"])
+        return reply
+
+    monkeypatch.setattr(store._scripts, "run", again)
+    await store.import_snapshot(tenant, sound, request())
+    async with new_epoch(store._scripts, tenant, 0):
+        assert len((await store.view(tenant)).latents()) == 2
+        assert len((await store.records(tenant))[0]) == 2
 
 
 async def test_an_export_under_writes_is_of_one_version(
