@@ -65,7 +65,8 @@ class PagedView:
         return kernel.read_many([self], [queries])[0]
 
     def rows(self, slots: NDArray[np.int64]) -> Places:
-        return Places.of(self.layout, self._wait(self._rows(slots)))
+        each, back = np.unique(slots, return_inverse=True)  # what many queries hit is fetched once
+        return Places.of(self.layout, self._wait(self._rows(each))).take(back)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         try:

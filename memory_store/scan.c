@@ -1,4 +1,5 @@
-/* Level 0 of the search: which rows may be among the best for which query; exact products of rows.
+/* Level 0 of the search: which rows may be among the best for which query. Then, of rows where they
+ * lie: exact products, weighted sums, copies.
  *
  * Rows and queries are int8, sums int32 and exact, so that a score is the same to the bit on every
  * machine and scan.py can say how far it is from the cosine. Rows lie in groups of sixteen, four

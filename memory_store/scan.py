@@ -35,6 +35,8 @@ GROUP: Final = 16  # rows that lie together
 FOURS: Final = 4  # numbers of one that do
 WIDE: Final = 4  # queries of a tile
 LARGEST: Final = 127
+WIDEST: Final = 2**31 // (128 * LARGEST)  # more numbers could overflow a sum
+SLICE: Final = 4096  # rows widened at once without a compiler
 NO_SCORE: Final = np.float32(-2)  # below every cosine
 HIT: Final = np.dtype([("row", "<i4"), ("which", "<i4"), ("score", "<f4")])
 LIBRARY: Final = Compiled(Path(__file__).with_name("scan.c"), ("-ffp-contract=off",))
@@ -42,14 +44,16 @@ log = logging.getLogger(__name__)
 
 
 def rounding(d: int) -> float:
-    """What float32 adds to the bound: γ_d of a sum of d in any order, and a few roundings."""
+    """What float32 adds to the bound: γ_d of the length of a stored address, and a few roundings
+    (of scores and of a query's length)."""
     u = 2.0**-24
     return 1.02 * (d * u / (1 - d * u) + 16 * u)
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """R addresses. `slack` is ρ and all roundings: how far a score can be from the cosine."""
+    """R addresses. `slack` is ρ and all roundings: with that of the query, how far a score can be
+    from the cosine."""
 
     codes: Int8  # (R / 16, W / 4, 16, 4), R a multiple of 32: as scan.c wants it
     scale: Float32  # (R,)
@@ -57,6 +61,7 @@ class Codes:
 
     @classmethod
     def empty(cls, n: int, d: int) -> Codes:
+        assert d <= WIDEST
         codes, numbers = (
             np.zeros((n // GROUP, _padded(d) // FOURS, GROUP, FOURS), np.int8),
             np.zeros((2, n), np.float32),
@@ -110,7 +115,7 @@ class Asked:
         step[:count] = np.abs(queries).max(axis=1) / LARGEST
         step[step == 0] = 1
         wide = step[:count, None].astype(np.float64)
-        whole[:count, :d] = np.rint(queries / wide).clip(-LARGEST, LARGEST)
+        whole[:count, :d] = np.rint(queries / wide)
         left = queries - whole[:count, :d] * wide
         longest = 1 + d**0.5 / (2 * LARGEST)  # |s·n| ≤ |u| + ρ
         slack = 1.001 * longest * np.sqrt(np.square(left).sum(axis=1))
@@ -119,7 +124,7 @@ class Asked:
 
 def scan(rows: Codes, asked: Asked, floor: Float32) -> NDArray[np.void]:
     """Hits (n,) of dtype HIT, in no order: all rows and queries with score + slack of the row at
-    least the query's `floor` (Q,), which is above NO_SCORE."""
+    least the query's `floor` (Q,), or NO_SCORE if that is higher."""
     native = library()
     floors = np.full(len(asked.whole), np.inf, np.float32)
     floors[: len(floor)] = np.maximum(floor, NO_SCORE)
@@ -137,11 +142,15 @@ def products(rows: Addresses, which: NDArray[np.int64], queries: Float64) -> Flo
     """Exact products (n, 2) of float16 rows that lie at `rows` (n,) with the query that each is
     for (n,), and with themselves."""
     native, width = library(), queries.shape[1]
-    if native is None:
-        wide = np.frombuffer(copied(rows, 2 * width), np.float16).reshape(-1, width)
-        wide = wide.astype(np.float64)
-        return np.stack([np.einsum("nd,nd->n", wide, x) for x in (queries[which], wide)], axis=1)
     found = np.empty((len(rows), 2))
+    if native is None:
+        for start in range(0, len(rows), SLICE):
+            part = slice(start, start + SLICE)
+            stored = np.frombuffer(copied(rows[part], 2 * width), np.float16)
+            wide = stored.reshape(-1, width).astype(np.float64)
+            for i, other in enumerate((queries[which[part]], wide)):
+                found[part, i] = np.einsum("nd,nd->n", wide, other)
+        return found
     native.exact(_at(rows), _at(which), len(rows), _at(queries), width, _at(found))
     return found
 
@@ -172,6 +181,8 @@ def mixtures(latents: Addresses, weights: Float64, width: int) -> Float64 | None
 
 def copied(places: Addresses, size: int) -> NDArray[np.uint8]:
     """`size` bytes from each of `places` (n,), (n * size,)."""
+    assert places.ndim == 1
+    assert places.all()
     native = library()
     if native is None:
         whole = b"".join(ctypes.string_at(place, size) for place in places.tolist())
@@ -214,6 +225,7 @@ class _Asked(ctypes.Structure):
 
 
 def _at(array: NDArray[Any]) -> ctypes.c_void_p:
+    assert array.flags.c_contiguous
     return ctypes.c_void_p(array.ctypes.data)
 
 

@@ -24,7 +24,7 @@ from memory_store.store import Float32
 
 GRID: Final = 2.0**24
 QUERIES: Final = 64  # searched at once
-LIKELY: Final = 0.25  # of a bound: seven standard deviations of roundings at random, d = 384
+SHARE: Final = 0.25  # of a bound: seven standard deviations of roundings at random at d = 384
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +85,41 @@ def _scored(source: Source, queries: Float64, m: int, now: float) -> Scored:
 
     Rows that miss a likely floor are not looked at. The m likeliest are scored first: no row below
     the least of these can be among the best, and what was likely is certain if that is no lower.
+    A row whose score is out of its bounds was erased or replaced since; its lower bound stands.
     """
     asked, count = Asked.of(queries), len(queries)
-    hits, likely = _likely(source.blocks, asked, count, m, now)
-    first = hits.likely >= likely[hits.which]
-    scored = Scored.of(source, hits.take(np.flatnonzero(first)), queries)
+    hits, floor = _likely_hits(source.blocks, asked, count, m, now)
+    likeliest = hits.likely >= floor[hits.which]
+    first = hits.take(np.flatnonzero(likeliest))
+    scored = Scored.of(source, first, queries)
     least = np.full(count, np.inf)
-    np.minimum.at(least, scored.which, scored.cosines)
-    if (least < likely).any():
-        floor = least.astype(np.float32)
-        parts = [Hits.of(codes, asked, floor, n) for n, codes in _parts(source.blocks, now)]
+    np.minimum.at(least, first.which, np.maximum(scored.cosines, first.low))
+    if (least < floor).any():
+        certain = least.astype(np.float32)
+        parts = [Hits.of(codes, asked, certain, n) for n, codes in _parts(source.blocks, now)]
         return Scored.of(source, Hits.joined(parts), queries)
-    rest = np.flatnonzero(~first & (hits.high >= least[hits.which]))
+    rest = np.flatnonzero(~likeliest & (hits.high >= least[hits.which]))
     others = Scored.of(source, hits.take(rest), queries)
     return scored.joined(others.take(np.flatnonzero(others.cosines >= least[others.which])))
 
 
-def _likely(
+def _likely_hits(
     blocks: Iterable[Block], asked: Asked, count: int, m: int, now: float
 ) -> tuple[Hits, Float32]:
     """Rows whose cosine can reach what m rows of their query are likely to have, and that floor
     (Q,). It is sharpened whenever twice as many rows were seen."""
-    best = np.full((count, m), NO_SCORE)
+    highest = np.full((count, m), NO_SCORE)
     hits, new, sharpened = [Hits.nothing()], [Hits.nothing()], 0
     for seen, codes in _parts(blocks, now):
-        new.append(Hits.of(codes, asked, best[:, 0], seen))
+        new.append(Hits.of(codes, asked, highest[:, 0], seen))
         if seen + len(codes.scale) >= 2 * sharpened:
             sharpened = seen + len(codes.scale)
             found, new = Hits.joined(new), [Hits.nothing()]
-            best = found.best(best)
-            hits.append(found.reaching(best[:, 0]))
+            highest = found.highest(highest)
+            hits.append(found.reaching(highest[:, 0]))
     found = Hits.joined(new)
-    best = found.best(best)
-    return Hits.joined([*hits, found]).reaching(best[:, 0]), best[:, 0]
+    highest = found.highest(highest)
+    return Hits.joined([*hits, found]).reaching(highest[:, 0]), highest[:, 0]
 
 
 def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
@@ -135,17 +137,18 @@ def _parts(blocks: Iterable[Block], now: float) -> Iterator[tuple[int, Codes]]:
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Rows that may be among the best: hit i is row `slots[i]` for query `which[i]`, whose cosine
-    is `high[i]` at most and most likely `likely[i]` at least."""
+    is between `low[i]` and `high[i]`, and most likely at least `likely[i]`."""
 
     which: NDArray[np.int8]
     slots: NDArray[np.int64]
+    low: Float32
     likely: Float32
     high: Float32
 
     @classmethod
     def nothing(cls) -> Hits:
         none = np.zeros(0, np.float32)
-        return cls(np.zeros(0, np.int8), np.zeros(0, np.int64), none, none)
+        return cls(np.zeros(0, np.int8), np.zeros(0, np.int64), none, none, none)
 
     @classmethod
     def of(cls, codes: Codes, asked: Asked, floor: Float32, before: int) -> Hits:
@@ -154,34 +157,35 @@ class Hits:
         row, which, score = found["row"], found["which"], found["score"]
         slack = codes.slack[row] + asked.slack[which]
         slots = row.astype(np.int64) + before
-        return cls(which.astype(np.int8), slots, score - LIKELY * slack, score + slack)
+        bounds = (score - slack, score - SHARE * slack, score + slack)
+        return cls(which.astype(np.int8), slots, *bounds)
 
     @classmethod
     def joined(cls, parts: Sequence[Hits]) -> Hits:
-        which = np.concatenate([part.which for part in parts])
-        slots = np.concatenate([part.slots for part in parts])
-        likely = np.concatenate([part.likely for part in parts])
-        return cls(which, slots, likely, np.concatenate([part.high for part in parts]))
+        return cls(*(np.concatenate(arrays) for arrays in zip(*map(_arrays, parts), strict=True)))
 
-    def best(self, known: Float32) -> Float32:
+    def highest(self, known: Float32) -> Float32:
         """The m highest `likely` of each query, the least of them first (count, m), of these hits
         and of those `known` before."""
         count, m = known.shape
         sizes = np.bincount(self.which, minlength=count)
         by_query = np.argsort(self.which, kind="stable")
-        all_known = np.full((count, m + sizes.max()), NO_SCORE)
-        all_known[:, :m] = known
-        all_known[:, m:][np.arange(sizes.max()) < sizes[:, None]] = self.likely.take(by_query)
-        best: Float32 = np.partition(all_known, -m)[:, -m:]
-        return best
+        every = np.full((count, m + sizes.max()), NO_SCORE)
+        every[:, :m] = known
+        every[:, m:][np.arange(sizes.max()) < sizes[:, None]] = self.likely.take(by_query)
+        found: Float32 = np.partition(every, -m)[:, -m:]
+        return found
 
     def reaching(self, floor: Float32) -> Hits:
         """Those whose cosine may reach the floor of their query."""
         return self.take(np.flatnonzero(self.high >= np.take(floor, self.which)))
 
     def take(self, places: NDArray[np.intp]) -> Hits:
-        which, slots = self.which.take(places), self.slots.take(places)
-        return Hits(which, slots, self.likely.take(places), self.high.take(places))
+        return Hits(*(array.take(places) for array in _arrays(self)))
+
+
+def _arrays(hits: Hits) -> tuple[NDArray[Any], ...]:
+    return hits.which, hits.slots, hits.low, hits.likely, hits.high
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,11 @@ from tests.unit.memory_store.facts import (
     spread,
     unit,
 )
+
+BUILDS = {
+    "no VNNI": ["-DVNNI=0"],
+    "plain C": ["-mno-avx2", "-mno-fma", "-mno-f16c"] if platform.machine() == "x86_64" else [],
+}
 
 
 def coded(addresses: Float32) -> Codes:
@@ -128,16 +134,17 @@ def test_without_a_compiler_a_read_is_the_same(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("d", [384, 4096])
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("path", ["best", "no VNNI", "PyTorch"])
+@pytest.mark.parametrize("path", ["best", "no VNNI", "plain C", "PyTorch"])
 def test_the_largest_sums_are_exact(
     d: int, count: int, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All numbers of rows and queries at their largest, of either sign."""
     if path == "PyTorch":
         monkeypatch.setattr(scan, "library", lambda: None)
-    if path == "no VNNI":
+    if path in BUILDS:
         source = Path(shutil.copy(scan.LIBRARY.source, tmp_path))
-        monkeypatch.setattr(scan, "LIBRARY", Compiled(source, (*scan.LIBRARY.flags, "-DVNNI=0")))
+        flags = (*scan.LIBRARY.flags, *BUILDS[path])
+        monkeypatch.setattr(scan, "LIBRARY", Compiled(source, flags))
         monkeypatch.setattr(scan, "library", scan.library.__wrapped__)
     signs = np.where(spread(50, d) > 0, 1, -1)
     signs[0], signs[1] = 1, -1
