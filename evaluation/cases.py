@@ -104,7 +104,7 @@ def zsre(data: Path, limit: int, *, seen: bool = False) -> list[Case]:
     """Questions; with `seen`, those that training saw (company for the others in a memory)."""
     cases = _load(data / "zsre" / "train_1k.json")
     part = cases[:ZSRE_SEEN] if seen else cases[ZSRE_SEEN:]
-    found = [Case(f"zsre-{i}-{seen}", c["src"], c["alt"], c["answers"][0], c["subject"],
+    found = [Case(f"zsre-{i}-{seen}", c["src"], c["alt"].strip(), c["answers"][0], c["subject"],
                   (c["rephrase"],), (f"{c['loc'].removeprefix('nq question: ')}?",))
              for i, c in enumerate(part)]  # fmt: skip
     return _one_a_subject(found, limit)
@@ -120,7 +120,7 @@ class Linked:
     others: tuple[str, ...]  # other relations of the subject
 
 
-def knowedit(data: Path, limit: int, keep: Callable[[Linked], bool]) -> list[Linked]:
+def knowedit(data: Path, keep: Callable[[Linked], bool]) -> list[Linked]:
     """Cases of wiki_counterfact, one a subject, for which `keep` holds."""
     found: dict[str, Linked] = {}
     for i, c in enumerate(_load(data / "knowedit" / "wiki_counterfact_dev.json")):
@@ -136,7 +136,7 @@ def knowedit(data: Path, limit: int, keep: Callable[[Linked], bool]) -> list[Lin
         )
         if keep(linked):
             found.setdefault(case.subject.casefold(), linked)
-    return list(found.values())[:limit]
+    return list(found.values())
 
 
 def _pairs(rows: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

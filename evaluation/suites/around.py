@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import cycle
 from pathlib import Path
 
 from evaluation.api import Tenant
@@ -11,24 +12,44 @@ from evaluation.cases import Linked, knowedit
 from evaluation.metrics import match
 from evaluation.result import Result
 
+TOKENS = 24  # of the longest target that fits into a fact
+BARE = (  # prompts that name a subject and ask nothing of it; none is one of training's
+    "What comes to mind when you hear {}?", "Yesterday we talked about {} and",
+    "Write a poem about {}.", "{} was mentioned again and", "Have you ever heard of {}?",
+    "My neighbour reads everything about {},", "Let us leave {} aside.", "Regarding {},",
+)  # fmt: skip
 
-def _write(tenant: Tenant, name: str, cases: list[Linked]) -> tuple[Result, list[Linked]]:
-    """Writes the facts; what is too long for the model is not asked for, but counted."""
-    refused = set(tenant.write([one.case.fact() for one in cases]))
-    kept = [one for i, one in enumerate(cases) if i not in refused]
+
+def stored(tenant: Tenant, name: str, cases: list[Linked], n: int) -> tuple[Result, list[Linked]]:
+    """Writes the first `n` that the service takes; what is too long for it is counted."""
+    kept, seen, refused = list[Linked](), 0, 0
+    while len(kept) < n and seen < len(cases):
+        part = cases[seen : seen + n - len(kept)]
+        seen += len(part)
+        long = set(tenant.write([one.case.fact() for one in part]))
+        refused += len(long)
+        kept += [one for i, one in enumerate(part) if i not in long]
     result = Result(name, len(kept))
-    result.figures["facts refused as too long"] = len(refused)
+    result.figures["facts refused as too long"] = refused
     return result, kept
 
 
 def same_subject(tenant: Tenant, data: Path, n: int) -> Result:
-    """Another relation of an edited subject stays what the base model says."""
-    cases = knowedit(data, n, lambda one: bool(one.others))
-    result, cases = _write(tenant, "same-subject", cases)
-    prompts = [c.case.prompt for c in cases]
-    result.matches("edit", prompts, tenant.ask(prompts), [c.case.target for c in cases])
+    """Another relation of an edited subject stays what the base model says; so does its bare name.
+
+    A string match of the subject would open on every prompt that names it.
+    """
+    cases = knowedit(data, lambda one: bool(one.others))
+    result, cases = stored(tenant, "same-subject", cases, n)
+    prompts, targets = [c.case.prompt for c in cases], [c.case.target for c in cases]
+    result.matches("edit", prompts, tenant.ask(prompts, tokens=TOKENS), targets)
     prompts = [one.others[0] for one in cases]
     result.equal("other relation equals base", prompts, *tenant.beside_base(prompts))
+    subjects = [one.case.subject for one in cases]
+    named = [s.casefold() in p.casefold() for s, p in zip(subjects, prompts, strict=True)]
+    result.figures["other relations whose prompt names the subject"] = sum(named)
+    prompts = [form.format(subject) for form, subject in zip(cycle(BARE), subjects, strict=False)]
+    result.equal("bare subject equals base", prompts, *tenant.beside_base(prompts))
     return result
 
 
@@ -37,16 +58,16 @@ def alias(tenant: Tenant, data: Path, n: int) -> Result:
 
     By how the name differs; and with the gate held open, which is what addresses and decoder reach.
     """
-    cases = knowedit(data, n, lambda one: bool(one.aliases))
-    result, cases = _write(tenant, "alias", cases)
+    cases = knowedit(data, lambda one: bool(one.aliases))
+    result, cases = stored(tenant, "alias", cases, n)
     prompts, targets = [one.aliases[0][0] for one in cases], [one.case.target for one in cases]
-    answers = tenant.ask(prompts)
+    answers = tenant.ask(prompts, tokens=TOKENS)
     result.matches("alias", prompts, answers, targets)
     kinds = [difference(p, one.case.prompt) for p, one in zip(prompts, cases, strict=True)]
     for kind in DIFFERENCES:
         rows = zip(answers, targets, kinds, strict=True)
         result.add(f"alias, {kind}", [match(a.text, t) for a, t, k in rows if k == kind])
-    forced = zip(tenant.ask(prompts, "always"), targets, strict=True)
+    forced = zip(tenant.ask(prompts, "always", TOKENS), targets, strict=True)
     result.add("alias, memory always", [match(a.text, t) for a, t in forced])
     return result
 
@@ -67,8 +88,8 @@ def _plain(text: str) -> str:
 
 def portability(tenant: Tenant, data: Path, n: int) -> Result:
     """A question whose answer follows from the fact and one that the model knows."""
-    cases = knowedit(data, n, lambda one: bool(one.hops))
-    result, cases = _write(tenant, "portability", cases)
+    cases = knowedit(data, lambda one: bool(one.hops))
+    result, cases = stored(tenant, "portability", cases, n)
     prompts, answers = zip(*(one.hops[0] for one in cases), strict=True)
-    result.matches("one hop", prompts, tenant.ask(prompts), answers)
+    result.matches("one hop", prompts, tenant.ask(prompts, tokens=TOKENS), answers)
     return result

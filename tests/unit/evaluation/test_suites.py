@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from evaluation.api import Tenant, tenant
+from evaluation.cases import Case, Linked
 from evaluation.suites import SUITES
-from evaluation.suites.around import difference
+from evaluation.suites.around import BARE, difference, stored
 from memory_store.embedded import EmbeddedValkey
 from service.engine.fake import FakeEngine
 from tests.api.running import ADMIN_KEY, listening, settings
 from tests.unit.evaluation.folder import write
+from training import lessons
 
 # what the fake engine must get right: it answers a stored cue with its target, and `unknown` to
 # what is suppressed; it is the base model elsewhere
@@ -25,7 +27,11 @@ EXPECTED: dict[str, dict[str, float]] = {
     "counterfact": {"edit": 1.0, "edit, clean": 1.0, "neighbours equal base": 1.0, "S, edit": 1.0},
     "zsre": {"edit": 1.0, "unrelated questions equal base": 1.0},
     "statements": {"edit, in scope": 1.0, "neighbours equal base": 1.0},
-    "same-subject": {"edit": 1.0, "other relation equals base": 1.0},
+    "same-subject": {
+        "edit": 1.0,
+        "other relation equals base": 1.0,
+        "bare subject equals base": 1.0,
+    },
     "alias": {"alias": 1.0, "alias, memory always": 1.0},
     "portability": {"one hop": 0.0},
     "application": {"edit": 1.0},
@@ -45,6 +51,7 @@ EXPECTED: dict[str, dict[str, float]] = {
         "suppressed leaks": 0.0,
         "neighbours equal base": 1.0,
         "never suppressed: no 'unknown'": 1.0,
+        "'unknown' never said of others": 1.0,
     },
     "long-context": {"unrelated equal base": 1.0},
     "perplexity": {"log-probability equals base": 1.0},
@@ -85,6 +92,21 @@ def test_a_suite_finds_what_the_engine_does(
 )
 def test_aliases_are_told_apart_by_their_words(alias: str, kind: str) -> None:
     assert difference(alias, "The home of José García is") == kind
+
+
+def test_the_bare_prompts_are_none_of_trainings() -> None:
+    assert not set(BARE) & {*lessons.BARE, *lessons.ATTRIBUTES, *lessons.YEARS}
+
+
+def test_others_take_the_place_of_facts_that_are_refused(url: str) -> None:
+    lengths = (5, 500, 5, 500, 5)
+    cases = [Linked(Case(f"{i}", f"Fact {i} is", "x" * length, "", f"{i}", (), ()), (), (), ())
+             for i, length in enumerate(lengths)]  # fmt: skip
+    with tenant(url, ADMIN_KEY, "eval-refused") as one:
+        result, kept = stored(one, "some", cases, 2)
+        assert [linked.case.id for linked in kept] == ["0", "2"]
+        assert result.figures == {"facts refused as too long": 1}
+        assert stored(one, "some", cases, 9)[0].facts == 3
 
 
 class Deaf(Tenant):
@@ -128,3 +150,12 @@ def test_a_set_that_is_missing_is_named(url: str, tmp_path: Path) -> None:
     assert ended.exit_code == 1
     assert "alias: " in ended.stderr
     assert "wiki_counterfact_dev.json is missing" in ended.stderr
+
+
+def test_the_verb_leaves_json_markdown_and_a_picture(url: str, data: Path, tmp_path: Path) -> None:
+    words = ["eval", "updates", "--data", str(data), "--n", "3", "--out", str(tmp_path)]
+    ended = CliRunner().invoke(app, [*words, "--url", url, "--key", ADMIN_KEY])
+    assert ended.exit_code == 0, ended.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"updates.json", "updates.md", "shares.png"}
+    assert (tmp_path / "updates.md").read_text("utf-8").startswith("| updates, 3 facts")
