@@ -1,7 +1,8 @@
 """Facts that applications write: 50 kinds that no public set has and training never saw.
 
 Each kind is a maker of entities, a maker of values, a cue, another completion, and a question.
-Near misses ask the same of an entity that looks alike and was never stored.
+Near misses ask the same of another entity of the same maker, at random, that was never stored: it
+may differ in a digit or share no word.
 """
 
 from __future__ import annotations

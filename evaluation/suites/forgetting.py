@@ -35,19 +35,31 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     after = {(kind, mode): tenant.score(pairs, mode)
              for kind, pairs in kinds.items() for mode in modes}  # fmt: skip
     for kind, pairs in kinds.items():
-        same = _equal(after[kind, "auto"], tenant.score(pairs, "never"))
-        result.add(f"erased, {kind}: score equals base", same)
+        base = tenant.score(pairs, "never")
+        _equal(result, f"erased, {kind}: score equals base", pairs, after[kind, "auto"], base)
     tenant.clear()
     tenant.write([c.fact() for c in kept])
     for (kind, mode), scores in after.items():
-        same = _equal(scores, tenant.score(kinds[kind], mode))
-        result.add(f"erased, {kind}, memory {mode}: score as if never written", same)
+        name = f"erased, {kind}, memory {mode}: score as if never written"
+        _equal(result, name, kinds[kind], scores, tenant.score(kinds[kind], mode))
     tenant.forget([c.id for c in kept])
     for kind, pairs in kinds.items():
-        same = _equal(tenant.score(pairs, "always"), tenant.score(pairs, "never"))
-        result.add(f"all erased, {kind}, memory always: score equals base", same)
+        scores, base = tenant.score(pairs, "always"), tenant.score(pairs, "never")
+        name = f"all erased, {kind}, memory always: score equals base"
+        _equal(result, name, pairs, scores, base)
     return result
 
 
-def _equal(scores: list[float], others: list[float]) -> list[bool]:
-    return [abs(a - b) <= TOLERANCE for a, b in zip(scores, others, strict=True)]
+def _equal(
+    result: Result,
+    name: str,
+    pairs: list[tuple[str, str]],
+    scores: list[float],
+    others: list[float],
+) -> None:
+    """Adds the share of scores that are the same, and keeps those that are not."""
+    same = [abs(a - b) <= TOLERANCE for a, b in zip(scores, others, strict=True)]
+    result.add(name, same)
+    rows = zip(pairs, scores, others, same, strict=True)
+    result.keep([{name: p, "target": t, "score": a, "instead of": b}
+                 for (p, t), a, b, equal in rows if not equal])  # fmt: skip

@@ -40,6 +40,7 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     result.add("suppressed leaks", [bool(of_case) for of_case in leaks])
     result.keep([leak for of_case in leaks for leak in of_case[:1]])
     suppressed = {c.id for c in chosen}
+    unsaid: dict[str, list[bool]] = {}
     for name, prompts in {
         "neighbours equal base": neighbours(chosen),
         "other relations of the subject equal base": [_other(c) for c in chosen],
@@ -47,8 +48,10 @@ def run(tenant: Tenant, data: Path, n: int) -> Result:
     }.items():
         answers, base = tenant.beside_base(prompts)
         result.equal(name, prompts, answers, base)
-        unasked = ["unknown" not in a.text for a in answers]
-        result.add(f"{name.split(' equal')[0]}: no 'unknown'", unasked)
+        unsaid[name.split(" equal")[0]] = ["unknown" not in a.text for a in answers]
+    for name, rows in unsaid.items():
+        result.add(f"{name}: no 'unknown'", rows)
+    result.add("'unknown' never said of others", [row for rows in unsaid.values() for row in rows])
     return result
 
 
