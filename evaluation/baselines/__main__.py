@@ -20,7 +20,7 @@ from evaluation.baselines.finetune import FTM
 from evaluation.baselines.grace import Grace
 from evaluation.baselines.measure import EACH, Method, single, together
 from evaluation.baselines.prompting import IKE, InPrompt, Unedited
-from evaluation.baselines.retrieval import Retrieval
+from evaluation.baselines.retrieval import Ceiling, Retrieval
 from evaluation.baselines.rome import Rome
 from evaluation.cases import Case, counterfact, running_text
 from evaluation.result import Result
@@ -38,6 +38,8 @@ def plan(name: str, data: Path, checkpoint: Path) -> tuple[Method, bool, bool]:
         by_subject, latent = name == "subject-match", name == "latent"
         model = LarimarModel.load(checkpoint)
         return Retrieval(model, by_subject=by_subject, latent=latent), False, True
+    if name == "ceiling":
+        return Ceiling(LarimarModel.load(checkpoint)), False, True
     decoder = PlainDecoder()
     makers: dict[str, tuple[Callable[[], Method], bool, bool]] = {
         "unedited": (lambda: Unedited(decoder), False, True),

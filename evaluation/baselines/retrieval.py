@@ -4,6 +4,7 @@ Facts are addressed, read and gated as the service does it, and the decoder has 
 but the memory tokens are those of the stored sentence itself, looked up, not decoded from a
 vector. `by_subject`: the gate is a string match, some stored subject stands in the prompt.
 `latent`: the memory tokens are decoded, as the service does it; what everything is compared with.
+`Ceiling` retrieves nothing: it is told which fact is right.
 """
 
 from __future__ import annotations
@@ -81,3 +82,24 @@ class Retrieval:
         new = done[:, ids.shape[1] :]
         found: list[str] = decoder.tokenizer.batch_decode(new, skip_special_tokens=True)
         return found
+
+
+class Ceiling(Retrieval):
+    """What the decoder can do at most: the text of the right fact, for every prompt of its case.
+
+    There is no gate, so neighbours get the fact too.
+    """
+
+    def reset(self) -> None:
+        self.right: dict[str, str] = {}
+
+    def edit(self, case: Case) -> None:
+        text = fact_text(case.prompt, case.target, None)
+        self.right = (
+            dict.fromkeys(case.neighbours, text)
+            | self.right
+            | dict.fromkeys((case.prompt, *case.paraphrases), text)
+        )
+
+    def _prefixes(self, prompts: Sequence[str]) -> list[str | None]:
+        return [self.right[prompt] for prompt in prompts]
