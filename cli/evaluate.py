@@ -28,6 +28,8 @@ def evaluate(
 ) -> None:
     """Write facts that training never saw, ask for them, and print shares with intervals.
 
+    `out` gets SUITE.json and SUITE.md, and shares.png of all results in it (extra `eval`).
+
     \b
     Examples:
       larimar eval counterfact --data data --n 200
@@ -50,3 +52,9 @@ def evaluate(
             stop(f"{url} cannot be asked: {exc}")
         command = f"larimar eval {name} --data DIR --n {facts}"
         typer.echo(report.write(result, out, command, time.monotonic() - started))
+    try:
+        from evaluation.plots import draw
+    except ModuleNotFoundError:
+        typer.echo("no picture: the extra `eval` is not installed", err=True)
+    else:
+        draw(report.read(out), [], out / "shares.png")

@@ -23,7 +23,7 @@ COMPARED = ("edit", "edit, clean", "paraphrase", "neighbours equal base")
 
 
 def write(result: Result, out: Path, command: str, seconds: float) -> str:
-    """Writes `out`/SUITE.json and returns the Markdown table."""
+    """Writes `out`/SUITE.json and SUITE.md, and returns the Markdown table."""
     out.mkdir(parents=True, exist_ok=True)
     body = {
         "suite": result.suite,
@@ -38,12 +38,14 @@ def write(result: Result, out: Path, command: str, seconds: float) -> str:
     }
     text = json.dumps(body, indent=1, ensure_ascii=False)
     (out / f"{result.suite}.json").write_text(text + "\n", "utf-8")
+    (out / f"{result.suite}.md").write_text(f"{table(body)}\n\n{made(body)}\n", "utf-8")
     return table(body)
 
 
 def read(folder: Path) -> list[Body]:
-    """The result files of a folder, by name."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    """The result files of a folder, by name; base answers may lie there too (api.BaseCache)."""
+    bodies = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    return [body for body in bodies if "suite" in body]
 
 
 def editors(folder: Path) -> list[Body]:
