@@ -35,11 +35,13 @@ def _target(case: dict[str, Any]) -> str:
 
 
 def texts(data: Path, tokenizer: Tokenizer, limit: int) -> dict[str, list[list[int]]]:
-    """Token rows: 300 facts of CounterFact, 200 of zsRE, sentences; those of under `limit`."""
+    """Token rows: 300 facts of CounterFact, 200 of zsRE, 240 of the kinds that applications write
+    (names, numbers, dates), sentences; those of under `limit`."""
     lines = (data / "text" / "wikitext2_valid.txt").read_text("utf-8").splitlines()
     found = {
         "counterfact": [f"{_cue(c)} {_target(c)}" for c in _counterfact(data, 300)],
         "zsre": [f"{c['src']} {c['alt']}" for c in zsre(data, train=False)],
+        "applications": [case.fact for case in _kinds()],
         "text": sentences(lines[-150:])[:200],
     }
     rows = {

@@ -2,9 +2,11 @@
 
 The checkpoint's codec, with and without refinement (service/model/refine.py), and codecs of T = 32,
 48 and 64 tokens trained from the start for the same steps over the same data, without. Held out:
-300 facts of CounterFact, 200 of zsRE, the first L tokens of 100 paragraphs that no stage sees.
+300 facts of CounterFact, 200 of zsRE, 240 of kinds that no stage sees (held_out.py), the first L
+tokens of 100 paragraphs that none sees.
 
-    python -m training.lengths DATA OUT.json [STEPS]
+    python -m training.lengths DATA codec.json          the checkpoint's codec
+    python -m training.lengths DATA lengths.json STEPS  codecs of those lengths
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -68,18 +71,28 @@ def trained(setup: Setup, steps: int) -> Codec:
     return codec
 
 
-def main(data: Path, file: Path, steps: int) -> None:
+def shipped(data: Path) -> dict[str, Any]:
     model = LarimarModel.load(DEFAULT)
-    tokenizer = model.decoder.tokenizer.backend_tokenizer
-    codec, hardware = model.codec, Hardware(Hardware.best().device)  # float32 on any device
+    codec, tokenizer = model.codec, model.decoder.tokenizer.backend_tokenizer
+    return {"refined": table(codec, data, tokenizer, codec.decode),
+            "position by position": table(codec, data, tokenizer)}  # fmt: skip
+
+
+def by_length(data: Path, runs: Path, steps: int, hardware: Hardware) -> dict[str, Any]:
+    found = {}
+    for tokens in TOKENS:
+        setup = Setup(data, runs / f"T{tokens}", tokens=tokens, hardware=hardware)
+        codec = trained(setup, steps)
+        found[f"T = {tokens}, {steps} steps"] = table(codec, data, setup.tokenizer)
+    return found
+
+
+def main(data: Path, file: Path, steps: int) -> None:
+    hardware = Hardware(Hardware.best().device)  # float32 on any device
     made = stamp(hardware.device)
-    found = {"refined": table(codec, data, tokenizer, codec.decode),
-             "position by position": table(codec, data, tokenizer)}  # fmt: skip
-    for tokens in TOKENS if steps else ():
-        setup = Setup(data, file.parent / f"T{tokens}", tokens=tokens, hardware=hardware)
-        found[f"T = {tokens}, {steps} steps"] = table(trained(setup, steps), data, tokenizer)
+    found = by_length(data, file.parent, steps, hardware) if steps else shipped(data)
     file.write_text(json.dumps({**made, "codecs": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int((sys.argv[3:] or ["200"])[0]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int((sys.argv[3:] or ["0"])[0]))
