@@ -1,7 +1,8 @@
 """Trains the adapter: the frozen decoder learns to answer from memory tokens.
 
 The memory tokens of a row are the fact's own tokens: the codec puts its output on the same table,
-so nothing of the codec is needed here. Rows ask in another wording, after distracting text, as a
+so nothing of the codec is needed here but its errors: in some rows a token is one that lies near it
+in the table. Rows ask in another wording, after distracting text, as a
 question, as "Q: … A:" and through the chat template, at times in another case; the loss is on the
 answer and the end token after it. Some rows carry the memory of another fact (any, the same
 relation of another subject, another relation of the subject) and are held to the base model (KL).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -25,6 +27,8 @@ from training.data import Ask, Relations, join, naming, running_text, sentences,
 from training.loop import Group, Hardware, Run
 
 WRONG = 0.05  # share of rows whose memory is another fact's
+MISREAD = 0.1  # share of rows one of whose memory tokens was read as one near it
+NEAR = 8  # tokens near it
 RECASED = 0.09
 DISTRACTED = 0.3  # share of prompts with text before the query
 
@@ -63,7 +67,10 @@ class Rows:
         if kind < 0.3:
             ask = self.relations.statement(r)
             return ask.prompt, ask.query, ask.target
-        ask = synthetic.ask(r) if kind < 0.6 else self.relations.ask(r)
+        if kind < 0.36 and self.relations.edit_asks:
+            ask = r.choice(self.relations.edit_asks)
+            return join(ask.prompt, ask.target), ask.query, ask.target
+        ask = synthetic.ask(r) if kind < 0.64 else self.relations.ask(r)
         turned = synthetic.turned(ask.prompt, ask.target) if r.random() < 0.3 else None
         return turned or self._state(ask), ask.query, ask.target
 
@@ -79,6 +86,22 @@ class Rows:
         if kind < 0.8:  # what is stored as the answer stays as it is
             return target.join(map(change, text.split(target))), query, target
         return change(text), query, change(target)
+
+    def misread(self, memory: list[int], answer: list[int]) -> list[int]:
+        """As the codec may read it: a token, but none of the answer, for one near it."""
+        places = [i for i, token in enumerate(memory) if token not in answer]
+        if not places or self.rng.random() >= MISREAD:
+            return memory
+        i = self.rng.choice(places)
+        return [*memory[:i], self.rng.choice(self.near(memory[i])), *memory[i + 1 :]]
+
+    @cache  # noqa: B019
+    def near(self, token: int) -> list[int]:
+        """The NEAR tokens whose rows of the embedding table are the likest."""
+        table = self.decoder.embedding
+        likeness = F.cosine_similarity(table, table[token][None])
+        found: list[int] = likeness.topk(NEAR + 1).indices[1:].tolist()
+        return found
 
     def near_miss(self) -> tuple[str, str, str]:
         """A memory that does not answer the query: same relation or same subject."""
@@ -128,7 +151,7 @@ class Rows:
         encode = self.decoder.encode
         answer = [*encode(f" {target}" if space else target)[:24], self.decoder.end]
         return Row(
-            encode(text)[: self.limit],
+            self.misread(encode(text)[: self.limit], answer),
             encode(prompt, template=not space)[-96:],
             answer,
             kind < WRONG,

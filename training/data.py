@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -101,6 +101,23 @@ class Edit:
         return None
 
 
+def _objects(edits: Sequence[Edit]) -> Iterator[tuple[Edit, str]]:
+    """Edits of one relation, with what their statements say of the subject."""
+    after = [edit.text.partition(edit.subject)[2].split() for edit in edits]
+    shared: list[str] = []
+    while True:
+        n = len(shared)
+        following = Counter(w[n] for w in after if len(w) > n and w[:n] == shared)
+        word, count = max(following.items(), key=lambda one: one[1], default=("", 0))
+        if count < 0.8 * len(edits):
+            break
+        shared.append(word)
+    n = len(shared)
+    for edit, words in zip(edits, after, strict=True):
+        if shared and words[:n] == shared and len(words) > n:
+            yield edit, " ".join(words[n:])
+
+
 def stems(text: str) -> set[str]:
     """The first five letters of the longer words that say something."""
     return {word[:5] for word in _words(text) if len(word) > 3} - COMMON
@@ -169,6 +186,14 @@ class Relations:
                 found[edit.wordings[0]].append(edit)
         least = max(map(len, found.values()), default=0) // 20
         return {name: edits for name, edits in found.items() if len(edits) >= least}
+
+    @cached_property
+    def edit_asks(self) -> list[Ask]:
+        """Those edits as a statement and its questions: `prompt` is the statement without the
+        object, which is what follows the words that nearly all of a relation have in common."""
+        return [Ask(edit.text.removesuffix(f" {target}"), target, question)
+                for edits in self.edits.values() for edit, target in _objects(edits)
+                for question in edit.questions]  # fmt: skip
 
     @cache  # noqa: B019
     def vocabulary(self, relation: str) -> frozenset[str]:

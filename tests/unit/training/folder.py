@@ -46,6 +46,7 @@ def write(folder: Path) -> Path:
         "zsre/train_1k.json": [_question(i) for i in range(812)],
         "scope/edits_with_questions.json": [
             {"edit": "Ada Ash lives in Rome", "questions": ["Where does Ada Ash live?"]},
+            {"edit": "Cy Cole lives in New York", "questions": ["Where does Cy Cole live?"]},
             {"edit": "The home of Person 3, a poet, is Rome", "questions": ["Where is it?"]}],
         "squad/sample.json": [{"context": context, "question": "Who built the tower?",
                                "answer": "Ivo Kern", "answer_span": [start, start + 8]}],

@@ -9,13 +9,21 @@ from evaluation.suites import application
 from service.model.address import AddressEncoder
 from tests.unit.training import folder
 from training import synthetic
-from training.data import Edit, HeldOut, Relations, stems
+from training.data import Ask, Edit, HeldOut, Relations, stems
 from training.lessons import Episodes
 
 
 def test_edits_that_name_a_subject_of_evaluation_are_left_out(tmp_path: Path) -> None:
     relations = Relations(folder.write(tmp_path))
-    assert [case["edit"] for case in relations.pokemqa] == ["Ada Ash lives in Rome"]
+    told = [case["edit"] for case in relations.pokemqa]
+    assert told == ["Ada Ash lives in Rome", "Cy Cole lives in New York"]
+
+
+def test_the_object_of_an_edit_is_what_its_relation_does_not_say(tmp_path: Path) -> None:
+    assert Relations(folder.write(tmp_path)).edit_asks == [
+        Ask("Ada Ash lives in", "Rome", "Where does Ada Ash live?"),
+        Ask("Cy Cole lives in", "New York", "Where does Cy Cole live?"),
+    ]
 
 
 def test_a_name_is_found_as_whole_words(tmp_path: Path) -> None:
