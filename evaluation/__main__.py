@@ -10,7 +10,7 @@ from evaluation import report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-TRAINING = ROOT / "training" / "results"  # of training/ablations.py and training/lengths.py
+TRAINING = ROOT / "training" / "results"  # of ablations.py and lengths.py
 README, QUALITY = ROOT / "README.md", ROOT / "docs" / "quality.md"
 
 
@@ -22,7 +22,7 @@ def tables() -> dict[Path, dict[str, str]]:
         README: {"results": report.headline(suites)},
         QUALITY: {"results": full, "editors": report.comparison(editors),
                   "conditioning": report.grid(_training("ablations")["rows"]),
-                  "codec": report.grid(_lengths(_training("lengths")["codecs"]))},
+                  "codec": report.grid(_codecs("codec") + _codecs("lengths"))},
     }  # fmt: skip
 
 
@@ -31,10 +31,11 @@ def _training(name: str) -> dict[str, Any]:
     return found
 
 
-def _lengths(codecs: dict[str, dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+def _codecs(name: str) -> list[dict[str, Any]]:
     """A row for each codec and kind of text."""
     return [{"codec": codec, "text": text, **row}
-            for codec, texts in codecs.items() for text, row in texts.items()]  # fmt: skip
+            for codec, texts in _training(name)["codecs"].items()
+            for text, row in texts.items()]  # fmt: skip
 
 
 def refreshed(page: str, sections: dict[str, str]) -> str:

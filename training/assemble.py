@@ -61,6 +61,8 @@ def assemble(
         file: saved[name]["state"] for name, file in zip(stages, checkpoint.FILES, strict=True)
     }
     table = encoder.model.get_input_embeddings().weight
+    origin = json.loads((runs / ORIGIN).read_text()) if (runs / ORIGIN).exists() else None
+    known = (origin or {}).get("quality") or {}  # of parts that are as they were
     card = {
         "decoder": {"name": names["decoder"], "sha256": checkpoint.digest(decoder.embedding)},
         "encoder": {"name": names["encoder"], "sha256": checkpoint.digest(table)},
@@ -71,9 +73,10 @@ def assemble(
         "data": list(DATA),
         "seed": seed,
         "steps": {name: saved[name]["step"] for name in stages},
-        "start": json.loads((runs / ORIGIN).read_text()) if (runs / ORIGIN).exists() else None,
+        "start": origin,
         "revision": _revision(),
-        "quality": {name: _last_report(runs / name / "log.jsonl") for name in stages},
+        "quality": {name: _last_report(runs / name / "log.jsonl") or known.get(name, {})
+                    for name in stages},
     }  # fmt: skip
     checkpoint.save(out, card, parts)
 
