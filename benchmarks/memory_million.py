@@ -62,7 +62,9 @@ async def proof(url: str, facts: Facts, count: int) -> dict[str, Any]:
     for first in range(0, count, CALL):
         numbers = range(first, min(first + CALL, count))
         await store.write("million", facts.made(numbers), ChangeRequest(f"write {first}"))
-    found: dict[str, Any] = {"facts": count, "written in, s": time.perf_counter() - start}
+    addresses = f"of {len(facts.encoded):,} prompts, each perturbed by {NOISE} of its length"
+    found: dict[str, Any] = {"addresses": addresses, "facts": count}
+    found["written in, s"] = time.perf_counter() - start
     asked = [int(n) for n in rng.choice(count, ASKED, replace=False)]
     found |= await reads(store, facts, asked)
     gone = asked[: ASKED // 2]

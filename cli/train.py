@@ -31,7 +31,7 @@ def train(
     encoder: Annotated[str, typer.Option(help="A BERT-like encoder: hub id or folder.")] = "",
     steps: Annotated[list[str] | None, typer.Option(help="STAGE=STEPS, may be repeated.")] = None,
     tokens: Annotated[int, typer.Option(help="T: the longest fact, in the decoder's tokens.")] = 32,
-    accumulate: Annotated[int, typer.Option(help="Batches of a step, to save memory.")] = 1,
+    accumulate: Annotated[int, typer.Option(min=1, help="Parts of a batch, to save memory.")] = 1,
     threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.59,
     suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.55,
     start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,

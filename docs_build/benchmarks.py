@@ -74,6 +74,18 @@ HIGHLIGHTS = (
         "equal after {:,} changes",
     ),
     Highlight(
+        "memory_speed_read",
+        ("reads", 2, "read_1/mv"),
+        "one read of 100,000 facts, against one product with all their addresses",
+        "{} x its time",
+    ),
+    Highlight(
+        "memory_speed_read",
+        ("reads", 2, "one_by_one_64/read_64"),
+        "64 reads of 100,000 facts in one call, against one by one",
+        "{:.1f} x faster",
+    ),
+    Highlight(
         "memory_speed_load",
         ("cold load", "load/get"),
         "load a tenant of 512 facts from Valkey, against a bare GET of its bytes",

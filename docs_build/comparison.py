@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from docs_build.svg import Sheet
 from docs_build.tables import table
-from evaluation.__main__ import RESULTS
+from evaluation.__main__ import RESULTS, ROOT
 from evaluation.report import COMPARED, Body, editor, editors, read
 
 OURS = "this service"
+WRITES = ROOT / "benchmarks" / "results" / "generation_writes.json"
 
 
 def page() -> str:
     bodies = _bodies()
     rows = [[_bold(name, name), facts, *[_share(body["shares"].get(c)) for c in COMPARED],
-             _seconds(body), body["revision"]] for name, facts, body in bodies]  # fmt: skip
+             _seconds(name, body), body["revision"]] for name, facts, body in bodies]  # fmt: skip
     head = ("editor", "edits together", *COMPARED, "seconds an edit", "revision")
     return table(head, rows) + "\n" + _picture(bodies)
 
@@ -35,8 +37,12 @@ def _share(share: Any) -> str:
     return f"{share['value']:.2f} [{share['low']:.2f}, {share['high']:.2f}] ({share['n']})"
 
 
-def _seconds(body: Body) -> str:
-    seconds = body.get("figures", {}).get("seconds per edit")
+def _seconds(name: str, body: Body) -> str:
+    """An editor's as its result says; ours of a durable write (benchmarks/generation.py)."""
+    if name == OURS:
+        seconds = json.loads(WRITES.read_text("utf-8"))["one durable write, ms"] / 1000
+    else:
+        seconds = body.get("figures", {}).get("seconds per edit")
     return "" if seconds is None else f"{seconds:.2g}"
 
 

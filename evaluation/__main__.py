@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluation import report
+from evaluation import bars, report
+from service.model.checkpoint import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -20,7 +21,8 @@ def tables() -> dict[Path, dict[str, str]]:
     full = "\n\n".join(f"{report.table(body)}\n\n{report.made(body)}" for body in suites)
     return {
         README: {"results": report.headline(suites)},
-        QUALITY: {"results": full, "editors": report.comparison(editors),
+        QUALITY: {"bars": bars.table(suites), "gate": report.grid([_gate()]),
+                  "results": full, "editors": report.comparison(editors),
                   "conditioning": report.grid(_training("ablations")["rows"]),
                   "codec": report.grid(_codecs("codec") + _codecs("lengths"))},
     }  # fmt: skip
@@ -29,6 +31,12 @@ def tables() -> dict[Path, dict[str, str]]:
 def _training(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((TRAINING / f"{name}.json").read_text("utf-8"))
     return found
+
+
+def _gate() -> dict[str, Any]:
+    """How well the shipped gate ranks, and how far its confidence is from its hits."""
+    found = json.loads((DEFAULT / "card.json").read_text("utf-8"))["quality"]["scope"]
+    return {"AUC": found["auc"], "ECE": found["ece"], "N": int(found["n"])}
 
 
 def _codecs(name: str) -> list[dict[str, Any]]:

@@ -44,8 +44,11 @@ DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def export(view: View, records: dict[int, bytes], documents: list[Document]) -> Iterator[bytes]:
-    """The file, piece by piece. What has expired is left out."""
+    """The file, piece by piece. What has expired is left out, and a document with nothing left."""
     slots = _slots_in_order(view)
+    if documents:
+        held = {json.loads(records[slot]).get("document_id") for slot in slots}
+        documents = [document for document in documents if document.id in held]
     lines = b"".join(records[slot] + b"\n" for slot in slots)
     index = b"".join(json.dumps(_fields(doc)).encode() + b"\n" for doc in documents)
     tensors: list[tuple[str, str, list[int], Callable[[], Iterator[bytes]]]] = [
@@ -176,16 +179,21 @@ class Snapshot:
         return Item(fact, Entry(identity(fact), number, fact.kind, cue), fields["created_at"])
 
     def _check_rows(self) -> dict[str, int]:
-        """How many of each kind; no id and no cue stands twice."""
+        """How many of each kind; no id and no cue stands twice, and no document alone."""
         counts = dict.fromkeys(STATES, 0)
         seen: set[str] = set()
+        held: set[str | None] = set()
         for batch in self.batches():
             for item in batch:
                 marks = {f"id {item.entry.id}", f"cue {item.entry.cue}"} - {"cue "}
                 if marks & seen:
                     raise SnapshotInvalid(f"row {item.entry.slot}: its id or cue stands twice")
                 seen |= marks
+                held.add(item.fact.document_id)
                 counts[item.entry.kind] += 1
+        for document in self.documents:
+            if document.id not in held:
+                raise SnapshotInvalid(f"document {document.id}: none of its chunks is there")
         return cast(dict[str, int], counts)
 
 

@@ -18,6 +18,7 @@ from redis.asyncio import RedisCluster
 from memory_store.embedded import EmbeddedValkey
 from memory_store.errors import CheckpointMismatch, StoreError, VersionConflict
 from memory_store.redis_store import RedisStore, connect
+from memory_store.scripts import FAILURES
 from memory_store.store import MemoryStore
 from service.audit import Audit
 from service.auth import Authenticator, Principal, admin_key
@@ -166,11 +167,19 @@ class Service:
                 break
             log.warning("waiting for the store")
             await asyncio.sleep(RECONNECT_SECONDS)
+        await self._look_for_eviction()
         if self._embedded is not None:
             try:
                 await store.create_tenant(DEFAULT_TENANT)
             except CheckpointMismatch:  # a newer checkpoint on an older data folder
                 log.warning("memories of another checkpoint: run `larimar reencode`")
+
+    async def _look_for_eviction(self) -> None:
+        with contextlib.suppress(*FAILURES):  # a user who may not ask
+            told = await self.redis.info("memory")
+            nodes = told.values() if isinstance(self.redis, RedisCluster) else [told]
+            for policy in {node["maxmemory_policy"] for node in nodes} - {"noeviction"}:
+                log.warning("Redis may evict facts: set it to noeviction", maxmemory_policy=policy)
 
     async def started(self) -> None:
         """Returns when the start is over, well or not."""

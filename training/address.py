@@ -120,8 +120,9 @@ def train(
     pairs = Pairs(data, seed + run.step)
     if not run.step:
         run.log(**evaluate(address, cases))
+    size = hardware.part(BATCH)
     for _ in run:
-        loss = run.descend(lambda: loss_of(address, pairs.batch(BATCH)))
+        loss = run.descend(lambda: loss_of(address, pairs.batch(size)))
         if run.due(10):
             run.log(loss=loss)
         if run.due(40):

@@ -70,13 +70,14 @@ def assemble(
         "encoder": {"name": names["encoder"], "sha256": checkpoint.digest(table)},
         "codec": dataclasses.asdict(_config(saved["codec"]["state"])),
         "adapter": {**dataclasses.asdict(decoder.config),
-                    "blocks": decoder.model.config.num_hidden_layers},
+                    "blocks": decoder.model.config.num_hidden_layers,
+                    "fan_in_fan_out": any(one.transposed for one in decoder.adapters.values())},
         "scope": {"threshold": thresholds[0], "suppressed": thresholds[1]},
         "data": list(DATA),
         "seed": seed,
         "steps": {name: saved[name]["step"] for name in stages},
         "start": origin,
-        "revision": _revision(),
+        "revision": revision(),
         "quality": {name: _last_report(runs / name / "log.jsonl") or known.get(name, {})
                     for name in stages},
     }  # fmt: skip
@@ -103,7 +104,7 @@ def _last_report(path: Path) -> dict[str, Any]:
     return reports[-1] if reports else {}
 
 
-def _revision() -> str:
+def revision() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     return done.stdout.strip() or "unknown"

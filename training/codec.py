@@ -131,9 +131,9 @@ class Loss:
         ids, lengths = self.codec.pad(rows)  # (B, T)
         return self(disturb(self.codec.encode(ids, lengths), self.generator), ids, lengths)
 
-    def episode(self, readouts: Readouts) -> Tensor:
+    def episode(self, readouts: Readouts, size: int) -> Tensor:
         """Of latents mixed as a memory of 16 to 64 facts mixes them when asked by paraphrase."""
-        rows, mix, wanted = readouts.batch(BATCH)  # mix (Q, B)
+        rows, mix, wanted = readouts.batch(size)  # mix (Q, B)
         ids, lengths = self.codec.pad(rows)
         stored = self.codec.encode(ids, lengths)
         z = F.layer_norm(mix.to(stored) @ stored, stored.shape[-1:])
@@ -181,10 +181,11 @@ def train(
     generator = torch.Generator().manual_seed(seed + run.step)
     loss_of = Loss(codec, generator)
     texts.rng.seed(seed + run.step)
-    batches = texts.batches(BATCH)
+    size = hardware.part(BATCH)
+    batches = texts.batches(size)
     for step in run:
         read = step > 0.9 * steps and step % 2 == 0
-        loss = run.descend(lambda: loss_of.episode(readouts) if read  # noqa: B023
+        loss = run.descend(lambda: loss_of.episode(readouts, size) if read  # noqa: B023
                            else loss_of.texts(next(batches)))  # fmt: skip
         if run.due(20):
             run.log(loss=loss)

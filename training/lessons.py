@@ -85,6 +85,7 @@ SIZES = (4, 16, 48, 64, 128)  # facts of an episode
 class Query:
     text: str
     about: str  # relation and entity that it asks for; "": nothing that anybody stores
+    case: int = 0  # the held-out case that it is a prompt of
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Sample:
     fact: str
     match: tuple[float, ...]  # FEATURES numbers
     label: float
+    case: int = 0  # its query's
 
 
 class Episodes:
@@ -343,7 +345,8 @@ def judged(
         if ids:
             row = facts[int(ids[0])]
             match = tuple(features(readout, i, query.text, row.text, address.sketch))
-            found.append(Sample(query.text, row.text, match, float(row.about == query.about)))
+            label = float(row.about == query.about)
+            found.append(Sample(query.text, row.text, match, label, query.case))
     return found
 
 
@@ -355,8 +358,9 @@ def held_out_samples(address: AddressEncoder, memories: Iterable[Sequence[Case]]
 def _of_memory(address: AddressEncoder, cases: Sequence[Case]) -> list[Sample]:
     """Every unit of a prompt is a query."""
     facts = [Row(case.cue, case.key, case.fact) for case in cases]
-    asked = [Query(u, case.cue) for case in cases for p in case.paraphrases for u in units(p)]
-    beside = [Query(u, "") for case in cases for ps in case.beside.values()
+    asked = [Query(u, case.cue, i) for i, case in enumerate(cases)
+             for p in case.paraphrases for u in units(p)]  # fmt: skip
+    beside = [Query(u, "", i) for i, case in enumerate(cases) for ps in case.beside.values()
               for p in ps for u in units(p)]  # fmt: skip
     keys = address.encode([row.cue for row in facts]).numpy()
     return judged(address, facts, keys, [*asked, *beside])

@@ -25,8 +25,8 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where a stage runs. `accumulate`: batches whose gradients make up one step; `workers`:
-    processes that make batches, 0 for none but this one."""
+    """Where a stage runs. `accumulate`: parts that the batch of a step is taken in, to save memory;
+    `workers`: processes that make batches, 0 for none but this one."""
 
     device: str = "cpu"
     mixed: bool = False  # bfloat16 autocast
@@ -40,6 +40,10 @@ class Hardware:
             return Hardware(accumulate=accumulate)
         workers = max(0, (os.cpu_count() or 1) - 2)
         return Hardware("cuda", True, accumulate, workers=min(14, workers))
+
+    def part(self, batch: int) -> int:
+        """How much of a step's batch is in memory at a time."""
+        return max(1, batch // self.accumulate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ class Run:
                 )
 
     def descend(self, loss_of: Callable[[], Tensor]) -> float:
-        """One optimiser step over `accumulate` calls of `loss_of`; the mean loss."""
+        """One optimiser step over `accumulate` calls of `loss_of`, a part of the batch each; its
+        mean loss."""
         hardware, total = self.hardware, 0.0
         for group, wanted in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self.rate(wanted.peak)

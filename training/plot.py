@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from training.stages import STAGES
 
-AXES = {"step", "seconds", "loss", "n"}
+AXES = {"step", "seconds", "loss", "n", "mean_of", "scale"}
 
 
 def rows_of(log: Path) -> list[dict[str, Any]]:
@@ -22,10 +22,13 @@ def rows_of(log: Path) -> list[dict[str, Any]]:
 
 
 def plot(runs: Path, image: Path) -> None:
-    """One column a stage, loss above and reports below. Raises FileNotFoundError without a log."""
-    figure, axes = plt.subplots(2, len(STAGES), figsize=(4 * len(STAGES), 6), layout="constrained")
-    for (above, below), stage in zip(axes.T, STAGES, strict=True):
-        rows = rows_of(runs / stage / "log.jsonl")
+    """One column a stage that has a log, loss above and reports below; ValueError if none has."""
+    logs = {stage: runs / stage / "log.jsonl" for stage in STAGES}
+    found = {stage: rows_of(log) for stage, log in logs.items() if log.exists()}
+    figure, axes = plt.subplots(
+        2, len(found), figsize=(4 * len(found), 6), layout="constrained", squeeze=False
+    )
+    for (above, below), (stage, rows) in zip(axes.T, found.items(), strict=True):
         losses = [row for row in rows if "loss" in row]
         above.plot([r["step"] for r in losses], [r["loss"] for r in losses], linewidth=0.8)
         above.set(title=stage, ylabel="loss", yscale="log")
@@ -34,8 +37,10 @@ def plot(runs: Path, image: Path) -> None:
             points = [(row["step"], row[name]) for row in reports if name in row]
             below.plot(*zip(*points, strict=True), marker=".", linewidth=0.8, label=name)
         below.set(xlabel="step", ylabel="held out")
-        below.legend(fontsize=5)
+        if reports:
+            below.legend(fontsize=5)
     figure.savefig(image)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

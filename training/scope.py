@@ -2,7 +2,7 @@
 
 Calibration (Platt scaling, with cosine and lead beside the logit) is fitted on held-out reads: of
 kinds that it has learned by heart a gate is surer than of those that users write. The expected
-calibration error is reported on the half that a fit on the other half did not see.
+calibration error is reported on the half of the cases that a fit on the other half did not see.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def calibrate(gate: ScopeGate, logits: Tensor, match: Tensor, labels: Tensor) ->
 
 
 def checked(gate: ScopeGate, samples: list[Sample]) -> dict[str, float]:
-    """Calibrates on all samples; reports on half of them, calibrated on the other half."""
-    found = scores(gate, samples)
-    calibrate(gate, *(column[::2] for column in found))
-    measured = report(gate, *(column[1::2] for column in found))
+    """Calibrates on all samples; reports on every second case, calibrated on the others."""
+    found, told = scores(gate, samples), torch.tensor([s.case % 2 == 1 for s in samples])
+    calibrate(gate, *(column[~told] for column in found))
+    measured = report(gate, *(column[told] for column in found))
     calibrate(gate, *found)
     return measured
 
@@ -122,7 +122,8 @@ def train(
     run = Run(out, groups, steps, hardware, decay=0.01)
     if saved := run.resume():
         load(gate, saved)
-    batches = Batches(episodes, BATCH * _larger(hardware.device), seed + run.step)
+    size = hardware.part(BATCH * _larger(hardware.device))
+    batches = Batches(episodes, size, seed + run.step)
     start = "spawn" if hardware.workers else None
     stream = iter(
         DataLoader(batches, None, num_workers=hardware.workers, multiprocessing_context=start)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,29 @@ class Checkpoint:
             )
 
 
+def peft_config(card: Mapping[str, Any], adapter: Iterable[str]) -> dict[str, Any]:
+    """adapter_config.json of an adapter with these tensor names."""
+    sizes = card["adapter"]
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": sizes["rank"],
+        "lora_alpha": sizes["alpha"],
+        "target_modules": sorted({name.split(".")[-3] for name in adapter}),
+        "layers_to_transform": list(range(sizes["first_block"], sizes["blocks"])),
+        "fan_in_fan_out": sizes.get("fan_in_fan_out", False),
+        "bias": "none",
+        "base_model_name_or_path": card["decoder"]["name"],
+    }
+
+
 def save(folder: Path, card: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Writes `parts` (by name in FILES) in half precision, and the card."""
     (folder / "adapter").mkdir(parents=True, exist_ok=True)
     for file in FILES:
         half = {k: v.detach().half().contiguous() for k, v in parts[file].items()}
         save_file(half, folder / file)
-    adapter = card["adapter"]
-    peft = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": adapter["rank"],
-            "lora_alpha": adapter["alpha"], "target_modules": "all-linear", "bias": "none",
-            "layers_to_transform": list(range(adapter["first_block"], adapter["blocks"])),
-            "base_model_name_or_path": card["decoder"]["name"]}  # fmt: skip
-    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(peft, indent=2) + "\n")
+    config = json.dumps(peft_config(card, parts[FILES[1]]), indent=2)
+    (folder / "adapter" / "adapter_config.json").write_text(config + "\n")
     text = json.dumps({"format": FORMAT, **card}, indent=2, ensure_ascii=False)
     (folder / "card.json").write_text(text + "\n", "utf-8")

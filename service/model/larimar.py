@@ -91,9 +91,9 @@ class LarimarModel:
         """
         checkpoint = Checkpoint(folder)
         card = checkpoint.card
-        adapter = {k: v for k, v in card["adapter"].items() if k != "blocks"}
-        base = Decoder(decoder_path(decoder or card["decoder"]["name"]),
-                       lora.AdapterConfig(**adapter))  # fmt: skip
+        sizes = card["adapter"]
+        adapter = lora.AdapterConfig(sizes["rank"], sizes["alpha"], sizes["first_block"])
+        base = Decoder(decoder_path(decoder or card["decoder"]["name"]), adapter)
         model = LarimarModel(checkpoint, base, encoder_path(encoder or card["encoder"]["name"]))
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

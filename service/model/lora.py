@@ -41,6 +41,11 @@ class GatedLoRA(nn.Module):
         self.lora_B = nn.Linear(config.rank, sizes[1], bias=False)
         nn.init.zeros_(self.lora_B.weight)
 
+    @property
+    def transposed(self) -> bool:
+        """GPT-2's Conv1D keeps its weight (in, out)."""
+        return not isinstance(self.base, nn.Linear)
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.base(x)
         if self.gate.rows is not None:

@@ -49,6 +49,17 @@ def test_a_full_store_refuses_and_still_erases(server: EmbeddedValkey, tenant: T
     tenant.write(OTHER)
 
 
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
+def test_a_start_on_a_redis_that_may_evict_is_warned_of(
+    server: EmbeddedValkey, policy: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with redis.Redis.from_url(server.url) as valkey:
+        valkey.config_set("maxmemory-policy", policy)
+    with listening(settings(server.url, log_level="warning"), FakeEngine()):
+        pass
+    assert capfd.readouterr().err.count("maxmemory_policy") == (policy != "noeviction")
+
+
 def away(tenant: Tenant) -> float:
     """How often somebody was told that the store is away."""
     text = tenant.client.get("/metrics").text

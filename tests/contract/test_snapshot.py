@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from safetensors.numpy import save_file
 
 from memory_store import errors
+from memory_store.documents import chunk_id
 from memory_store.filling import new_epoch
 from memory_store.pages import Layout
 from memory_store.redis_store import RedisStore
@@ -119,6 +120,18 @@ async def test_a_client_can_author_one(store: RedisStore, tenant: str, tmp_path:
     assert change.results[0].id == "mine-1"
 
 
+async def test_a_document_whose_chunks_went_one_by_one_stays_behind(
+    store: RedisStore, tenant: str, other_tenant: str, tmp_path: Path
+) -> None:
+    await fill(store, tenant)
+    chunks = [chunk_id("book", n) for n in range(2)]
+    for left, id in zip((["book"], []), chunks, strict=True):
+        await store.forget(tenant, request(), ids=[id])
+        path = await save(store, tenant, tmp_path / "a.safetensors")
+        await store.import_snapshot(other_tenant, path, request())
+        assert [document.id for document in await store.documents(other_tenant)] == left
+
+
 def as_bytes(text: str) -> Any:
     return np.frombuffer(text.encode(), np.uint8)
 
@@ -150,8 +163,10 @@ def records(*lines: Any) -> dict[str, Any]:
 
 
 def documents(**changes: Any) -> dict[str, Any]:
-    sound = {"id": "d", "digest": "x", "chunks": 2, "chunks_done": 1, "created_at": 1}
-    return tensors(documents=as_bytes(json.dumps(sound | changes) + "\n"))
+    """One, and its chunk."""
+    made = {"id": "d", "digest": "x", "chunks": 2, "chunks_done": 1, "created_at": 1} | changes
+    rows = records(A, B | {"kind": "chunk", "document_id": made["id"]})
+    return rows | {"documents": as_bytes(json.dumps(made) + "\n")}
 
 
 A, B = {"id": "a", "kind": "fact", "text": "x"}, {"id": "b", "kind": "fact", "text": "y"}
@@ -187,6 +202,7 @@ BAD: dict[str, Callable[[], dict[str, Any]]] = {
     "the same id twice": lambda: records(A, B | {"id": "a"}),
     "the same cue twice": lambda: records(A, B | {"text": " X"}),
     "bad document": lambda: tensors(documents=as_bytes('{"id":1}\n')),
+    "document without a chunk": lambda: documents() | {"records": records(A, B)["records"]},
     "document done twice": lambda: documents(chunks_done=3),
     "document with half a character": lambda: documents(id=LONE),
     "document of a time no float holds": lambda: documents(created_at=10**400),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluation import bars
 from evaluation.__main__ import README, RESULTS, refreshed, tables
 from evaluation.metrics import share
 from evaluation.plots import draw
@@ -35,3 +36,13 @@ def test_results_are_read_back_as_tables_and_a_picture(tmp_path: Path) -> None:
     assert "| rome | 2 | 0.50 [0.00, 1.00] (2) |" in comparison([body])
     draw([body], [body], tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+def test_a_bar_is_held_by_the_whole_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = (("some", "edit", 0.3), ("some", "edit", 0.5), ("some", "edit", 0.7))
+    most = (("some", "edit", -0.7), ("some", "edit", -0.5), ("some", "edit", -0.3))
+    monkeypatch.setattr(bars, "BARS", held + most)
+    shares = {"edit": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 90}}
+    rows = bars.table([{"suite": "some", "facts": 9, "shares": shares}]).splitlines()[2:]
+    assert [row.split(" | ")[-1] for row in rows] == ["holds |", "within |", "**missed** |"] * 2
+    assert "| ≤ 0.70 | 0.500 | 0.400-0.600 | 90 |" in rows[3]

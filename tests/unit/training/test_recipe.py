@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import shutil
 from functools import partial
 from importlib import import_module
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
@@ -27,12 +30,29 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from memory_store.store import Fact
-from memory_store.view import build_view
+from memory_store.view import View, build_view
+from service.engine.batcher import Larimar
+from service.engine.protocol import Generated, GenerateItem, Sampling
 from service.model.checkpoint import DEFAULT, FILES, Checkpoint
 from service.model.larimar import LarimarModel
+from tests.model.calls import said
 from tests.unit.training import folder
-from training import ablations, lengths, soup, stages
-from training.lessons import Batches
+from training import (
+    ablations,
+    adapter,
+    address,
+    codec,
+    held_out,
+    lengths,
+    plot,
+    scope,
+    soup,
+    stages,
+    tune,
+)
+from training.assemble import revision
+from training.lessons import Batches, held_out_samples
+from training.loop import Hardware
 
 STEPS = {"address": 2, "codec": 10, "adapter": 2, "scope": 2}
 
@@ -94,6 +114,38 @@ def test_workers_make_the_batches_that_this_process_would(trained: Path) -> None
     assert next(iter(worker)) == next(iter(batches))
 
 
+@pytest.mark.parametrize(
+    ("stage", "owner", "loss", "whole"),
+    [("address", address, "loss_of", 64), ("codec", codec.Loss, "texts", 256),
+     ("adapter", adapter, "loss_of", 16), ("scope", scope, "loss_of", 64)],
+)  # fmt: skip
+def test_a_stage_takes_its_batch_in_halves_in_mixed_precision(
+    stage: str, owner: Any, loss: str, whole: int, trained: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    taken: list[int] = []
+    loss_of = getattr(owner, loss)
+
+    def counted(model: Any, rows: list[Any], *rest: Any) -> torch.Tensor:
+        taken.append(len(rows))
+        found: torch.Tensor = loss_of(model, rows, *rest)
+        assert torch.is_autocast_enabled("cpu")
+        return found
+
+    monkeypatch.setattr(owner, loss, counted)
+    runs = shutil.copytree(trained / "runs", tmp_path / "runs")
+    setup = stages.Setup(
+        trained / "data", runs, str(trained / "gpt2"), str(trained / "bert"), 24,
+        hardware=Hardware(mixed=True, accumulate=2),
+    )  # fmt: skip
+    stages.STAGES[stage](setup, STEPS[stage] + 1)
+    assert taken == [whole // 2] * 2
+    rows = map(json.loads, (runs / stage / "log.jsonl").read_text().splitlines())
+    last = [row for row in rows if "loss" in row][-1]
+    assert last["step"] == STEPS[stage] + 1
+    assert math.isfinite(last["loss"])
+
+
 def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
     train(trained, "next", "more", "--start", str(trained / "out"), "--stage", "scope")
     train(trained, "next", "more", "--stage", "scope")  # who resumes need not name it again
@@ -153,21 +205,50 @@ def test_a_pointer_head_gives_a_distribution_that_holds_the_memorys_tokens() -> 
     assert found[:, [3, 5]].min() > found[:, [0, 1, 2, 4, 6, 7, 8]].max()
 
 
+def written(model: LarimarModel, pairs: list[tuple[str, str]]) -> View:
+    """A memory of (cue, fact text)."""
+    cues, facts = zip(*pairs, strict=True)
+    rows = zip(cues, model.address.encode(cues).numpy(), model.latents(facts).numpy(), strict=True)
+    return build_view([Fact(*row, id=str(i)) for i, row in enumerate(rows)], model.spec)
+
+
 def test_the_checkpoint_loads_and_reads_what_was_written(trained: Path) -> None:
     model = LarimarModel.load(trained / "out")
     facts = ["Ada Ash was born in Oslo", "Bo Birch was born in Lima"]
     cues = ["Ada Ash was born in", "Bo Birch was born in"]
-    rows = zip(cues, model.address.encode(cues).numpy(), model.latents(facts).numpy(), strict=True)
-    memory = build_view([Fact(*row, id=str(i)) for i, row in enumerate(rows)], model.spec)
+    memory = written(model, list(zip(cues, facts, strict=True)))
     readings = model.read(cues, [memory, memory], [False, False])
     assert [reading.text for reading in readings] == facts
     assert all(reading.in_scope for reading in readings)
 
 
-def test_the_adapter_is_in_pefts_format(trained: Path) -> None:
-    config = json.loads((trained / "out" / "adapter" / "adapter_config.json").read_text())
-    assert config["peft_type"] == "LORA"
-    assert config["layers_to_transform"] == [1, 2, 3]
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks for it
+def test_the_service_says_from_memory_what_peft_says_with_the_adapter(trained: Path) -> None:
+    model, cue = LarimarModel.load(trained / "out"), "Ada Ash was born in"
+    memory = written(model, [(cue, f"{cue} Oslo")])
+
+    async def served() -> Generated:
+        engine = Larimar(model, rows=2, queue_size=4)
+        await engine.start()
+        try:
+            return (await said(engine, GenerateItem(cue, memory, "always", Sampling(6))))[0]
+        finally:
+            await engine.close()
+
+    base = GPT2LMHeadModel.from_pretrained(trained / "gpt2").eval()
+    peft = PeftModel.from_pretrained(base, trained / "out" / "adapter")
+    decoder, [reading] = model.decoder, model.read([cue], [memory], [True])
+    ids = decoder.conditioned(reading.tokens, decoder.encode(cue))
+    with torch.inference_mode(), decoder.adapted([True]):
+        ours = decoder.logits(decoder.hidden(torch.tensor([ids])))
+        assert_close(peft(torch.tensor([ids])).logits, ours)
+    start = len(ids)
+    while len(ids) < start + 6 and ids[-1] not in decoder.ends:
+        ids.append(int(peft(torch.tensor([ids])).logits[0, -1].argmax()))
+    answer = asyncio.run(served())
+    assert answer.in_scope
+    assert answer.fact_ids == ("0",)
+    assert answer.text == decoder.decode(ids[start:])
 
 
 def test_the_log_says_what_every_step_cost(trained: Path) -> None:
@@ -176,6 +257,25 @@ def test_the_log_says_what_every_step_cost(trained: Path) -> None:
         rows = [json.loads(line) for line in log]
         assert rows[-1]["step"] == steps
         assert any("loss" in row for row in rows)
+
+
+def test_the_logs_of_the_stages_so_far_are_drawn(trained: Path, tmp_path: Path) -> None:
+    for stage in ("codec", "scope"):
+        shutil.copytree(trained / "runs" / stage, tmp_path / stage)
+    plot.plot(tmp_path, tmp_path / "log.svg")
+    drawn = (tmp_path / "log.svg").read_text()
+    assert [f"<!-- {stage} -->" in drawn for stage in stages.STAGES] == [False, True, False, True]
+
+
+def test_a_gate_is_calibrated_anew(trained: Path, tmp_path: Path) -> None:
+    memories = held_out.gate(trained / "data").values()
+    _, report = tune.calibrated(trained / "out", memories, tmp_path)
+    before, after = Checkpoint(trained / "out"), Checkpoint(tmp_path)
+    assert after.card["quality"]["scope"] == before.card["quality"]["scope"] | report
+    assert after.card["revision"] == revision()
+    samples = held_out_samples(LarimarModel.load(tmp_path).address, memories)
+    assert {s.case % 2 for s in samples} == {0, 1}
+    assert report["n"] == sum(s.case % 2 for s in samples)
 
 
 @pytest.mark.parametrize("pair", ["codec", "codec=0", "codec=x", "paint=3"])
