@@ -19,6 +19,7 @@ BARS = (
     ("statements", "neighbours equal base", 0.97),
     ("statements", "restated: the newest wins", 0.98),
     ("same-subject", "other relation equals base", 0.93),
+    ("same-subject", "bare subject equals base", 0.95),
     ("alias", "alias", 0.60),
     ("application", "edit", 0.95),
     ("application", "paraphrase", 0.88),
