@@ -16,6 +16,10 @@ from training.data import join, load_json, sentences, zsre
 from training.makers import near
 
 ENTITIES = 4  # of each kind that thresholds are chosen on
+BARE = (  # in no episode and in no suite
+    "Say something about {}.", "I was reminded of {} and", "Not everyone likes {},",
+    "Who has not heard of {}?", "So much for {}.", "An ode to {}",
+)  # fmt: skip
 
 
 def _counterfact(data: Path, n: int) -> list[dict[str, Any]]:
@@ -128,7 +132,14 @@ def _edits(data: Path) -> Iterator[Case]:
         edit = case["requested_rewrite"]
         yield Case(edit["prompt"].format(edit["subject"]), edit["target_new"]["str"],
                    tuple(case["paraphrase_prompts"]),
-                   {"neighbours": tuple(case["neighborhood_prompts"][:4])})  # fmt: skip
+                   {"neighbours": tuple(case["neighborhood_prompts"][:4]),
+                    "bare subject": _bare(edit["subject"])})  # fmt: skip
+
+
+def _bare(subject: str) -> tuple[str, ...]:
+    """Two prompts that only name it."""
+    start = len(subject) % len(BARE)
+    return tuple(form.format(subject) for form in (BARE * 2)[start : start + 2])
 
 
 def _kinds(seed: int = 5) -> Iterator[Case]:
@@ -142,4 +153,5 @@ def _kinds(seed: int = 5) -> Iterator[Case]:
         yield Case(cue, value(r), tuple(others), {
             "another entity": (synthetic.fill(forms[0], stranger),),
             "another kind": tuple(synthetic.fill(r.choice(f), subject) for f in strange[:3]),
+            "bare subject": _bare(subject),
         })  # fmt: skip

@@ -50,7 +50,21 @@ EMPTY = (
     "Who?",
     "They are",
 )
-BARE = ("{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:")
+BARE = (  # names a subject and asks nothing of it; evaluation has others
+    "{}", "{} is", "Tell me about {}", "Who is {}?", "I like {}.", "{}, who", "About {}:",
+    "Write a story about {}.", "Write a short essay on {}.", "Compose a song for {}.",
+    "Draw {} for me.", "Summarise what you know about {}.", "Describe {} in one sentence.",
+    "What do you think of {}?", "Do you know {}?", "Do you like {}?", "Why is {} interesting?",
+    "Can we talk about {}?", "As for {},", "Speaking of {},", "With {} in mind, we",
+    "My sister told me about {} last night.", "I have just read an article about {} and",
+    "We were thinking of {} when", "People often ask about {}, but", "{} came up yesterday and",
+    "{} once more:", "{} and I", "{} was there too,", "In the case of {}, it", "After {} had gone,",
+    "This has nothing to do with {}.", "Forget {} for a moment.", "Is {} real?",
+    "How do you spell {}?", "Translate '{}' into French.", "Give me three questions about {}.",
+    "A joke about {}:", "Dear {},", "Thank you, {}!", "{}? Never mind.", "Not {} again!",
+    "Make a list of books about {}.", "Nobody here has met {},", "A picture of {} hung",
+    "She kept talking about {} until", "What would you ask {}?", "Compare {} with another one.",
+)  # fmt: skip
 # What may be asked of anything and is none of the relations; evaluation asks others.
 ATTRIBUTES = (
     "The age of {} is", "The size of {} is", "How big is {}?", "How old is {}?",
@@ -189,7 +203,7 @@ class Episodes:
         for forms in (ATTRIBUTES, YEARS):
             if r.random() < 0.4:
                 queries.append(Query(self._dress(r.choice(forms).format(subject)), ""))
-        if r.random() < 0.15:
+        if r.random() < 0.4:
             queries.append(Query(r.choice(BARE).format(subject), ""))
 
     def foreign(self, relation: str) -> tuple[str, ...] | None:
@@ -238,7 +252,7 @@ class Episodes:
             if r.random() < 0.2:
                 cue = synthetic.fill(r.choice(synthetic.cues(other)), subject)
                 facts.append(self._row(f"{other[0]} {subject}", cue, other_value(r)))
-        if r.random() < 0.1:
+        if r.random() < 0.3:
             queries.append(Query(synthetic.fill(r.choice(BARE).replace("{}", "{s}"), subject), ""))
 
     def _ask(self, queries: list[Query], forms: Sequence[str], subject: str, form: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from evaluation.suites import application
+from evaluation.suites import application, around
 from service.model.address import AddressEncoder
 from tests.unit.training import folder
-from training import synthetic
+from training import held_out, lessons, synthetic
 from training.data import Ask, Edit, HeldOut, Relations, stems
 from training.lessons import Episodes
 
@@ -59,6 +59,13 @@ def test_a_foreign_kind_shares_no_word_with_the_relation(tmp_path: Path) -> None
     for _ in range(50):
         forms = episodes.foreign("P19")
         assert forms is None or ours.isdisjoint(stem for form in forms for stem in stems(form))
+
+
+def test_what_only_names_a_subject_is_worded_anew_in_training_calibration_and_suite() -> None:
+    forms = [
+        {form.casefold() for form in forms} for forms in (lessons.BARE, held_out.BARE, around.BARE)
+    ]
+    assert len(set.union(*forms)) == sum(map(len, forms))
 
 
 def test_kinds_that_thresholds_are_chosen_on_are_in_no_lesson_and_in_no_suite() -> None:
