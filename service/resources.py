@@ -176,9 +176,12 @@ class Service:
 
     async def _look_for_eviction(self) -> None:
         with contextlib.suppress(*FAILURES):  # a user who may not ask
-            told = await self.redis.info("memory")
-            nodes = told.values() if isinstance(self.redis, RedisCluster) else [told]
-            for policy in {node["maxmemory_policy"] for node in nodes} - {"noeviction"}:
+            if isinstance(self.redis, RedisCluster):
+                nodes = self.redis.get_primaries()
+                told = [await self.redis.info("memory", target_nodes=node) for node in nodes]
+            else:
+                told = [await self.redis.info("memory")]
+            for policy in {one["maxmemory_policy"] for one in told} - {"noeviction"}:
                 log.warning("Redis may evict facts: set it to noeviction", maxmemory_policy=policy)
 
     async def started(self) -> None:
