@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from docs_build.svg import Sheet
 from docs_build.tables import table
 from evaluation.__main__ import RESULTS, ROOT
-from evaluation.report import COMPARED, Body, editor, editors, read
+from evaluation.report import COMPARED, Body, cell, editor, editors, read
 
 OURS = "this service"
 WRITES = ROOT / "benchmarks" / "results" / "generation_writes.json"
@@ -16,7 +15,7 @@ WRITES = ROOT / "benchmarks" / "results" / "generation_writes.json"
 
 def page() -> str:
     bodies = _bodies()
-    rows = [[_bold(name, name), facts, *[_share(body["shares"].get(c)) for c in COMPARED],
+    rows = [[_bold(name, name), facts, *[cell(body["shares"].get(c)) for c in COMPARED],
              _seconds(name, body), body["revision"]] for name, facts, body in bodies]  # fmt: skip
     head = ("editor", "edits together", *COMPARED, "seconds an edit", "revision")
     return table(head, rows) + "\n" + _picture(bodies)
@@ -29,12 +28,6 @@ def _bodies() -> list[tuple[str, int, Body]]:
     ]
     others = editors(RESULTS / "baselines")
     return found + [(editor(body), body["facts"], body) for body in others]
-
-
-def _share(share: Any) -> str:
-    if not share:
-        return ""
-    return f"{share['value']:.2f} [{share['low']:.2f}, {share['high']:.2f}] ({share['n']})"
 
 
 def _seconds(name: str, body: Body) -> str:

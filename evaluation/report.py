@@ -30,7 +30,7 @@ def write(result: Result, out: Path, command: str, seconds: float) -> str:
         "facts": result.facts,
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "revision": _revision(),
+        "revision": revision(),
         "seconds": round(seconds),
         "shares": {name: dataclasses.asdict(s) for name, s in result.shares.items()},
         "figures": {name: round(value, 5) for name, value in result.figures.items()},
@@ -89,13 +89,19 @@ def comparison(bodies: Sequence[Body]) -> str:
     rows = []
     for body in bodies:
         shares = [body["shares"].get(name) for name in COMPARED]
-        cells = [f"{s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}] ({s['n']})" if s else ""
-                 for s in shares]  # fmt: skip
+        cells = [cell(share) for share in shares]
         seconds = f"{body['figures']['seconds per edit']:.2g}"
         facts = str(body["facts"])
         rows.append(" | ".join([f"| {editor(body)}", facts, *cells, seconds, body["revision"]]))
     head = " | ".join(["| editor", "edits together", *COMPARED, "s an edit", "revision |"])
     return "\n".join([head, "|---" * (len(COMPARED) + 4) + "|", *(f"{row} |" for row in rows)])
+
+
+def cell(share: Body | None) -> str:
+    """A share with its interval and N; nothing where there is none."""
+    if not share:
+        return ""
+    return f"{share['value']:.2f} [{share['low']:.2f}, {share['high']:.2f}] ({share['n']})"
 
 
 def grid(rows: Sequence[Body]) -> str:
@@ -110,6 +116,6 @@ def _cells(share: Body | Share) -> str:
     return f"{s.value:.3f} | {s.low:.3f}-{s.high:.3f} | {s.n}"
 
 
-def _revision() -> str:
+def revision() -> str:
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)  # noqa: S607
     return done.stdout.strip() or "unknown"

@@ -170,10 +170,9 @@ def _solve_bucket(
 
 
 def gram(rows: Places, beta: float, device: str = "cpu") -> Tensor:
-    """κ(U, U) (B, m, m) of rows (B, m); exactly 1 on the diagonal, also where there is no row."""
-    native = (
-        scan.grams(rows.field("key"), rows.layout.spec.address_dim) if device == "cpu" else None
-    )
+    """κ(U, U) (B, m, m) of rows (B, m); exactly 1 on the diagonal where there is a row."""
+    width = rows.layout.spec.address_dim
+    native = scan.grams(rows.field("key"), width) if device == "cpu" else None
     if native is None:
         keys = _numbers(rows, "key", device)
         products = keys @ keys.mT  # exact for stored addresses, as the native ones: see search.py

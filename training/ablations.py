@@ -107,7 +107,7 @@ def measure(setup: Setup, variant: Variant, steps: int, out: Path) -> dict[str, 
     parameters = lora.parameters(decoder.adapters) if variant.lora else []
     parameters += list(pointer.parameters()) if variant.pointer else []
     source = adapter.Rows(setup.data, decoder, setup.tokens, setup.seed)
-    batches = source.batches(16)
+    batches = source.batches(adapter.BATCH)
 
     def loss() -> Tensor:
         rows = next(batches)

@@ -2,9 +2,9 @@
 
 The memory tokens of a row are the fact's own tokens: the codec puts its output on the same table,
 so nothing of the codec is needed here but its errors: in some rows a token is one that lies near it
-in the table. Rows ask in another wording, after distracting text, as a
-question, as "Q: … A:" and through the chat template, at times in another case; the loss is on the
-answer and the end token after it. Some rows carry the memory of another fact (any, the same
+in the table. Rows ask in another wording, after distracting text, as a question, as "Q: … A:" and
+through the chat template, at times in another case; the loss is on the answer and the end token
+after it. Some rows carry the memory of another fact (any, the same
 relation of another subject, another relation of the subject) and are held to the base model (KL).
 """
 
@@ -23,12 +23,13 @@ from torch.nn import functional as F
 from service.model import lora
 from service.model.decoder import Decoder
 from training import synthetic
+from training.codec import nearest
 from training.data import Ask, Relations, join, naming, running_text, sentences, squad, zsre
 from training.loop import Group, Hardware, Run
 
+BATCH = 16
 WRONG = 0.05  # share of rows whose memory is another fact's
 MISREAD = 0.1  # share of rows one of whose memory tokens was read as one near it
-NEAR = 8  # tokens near it
 RECASED = 0.09
 DISTRACTED = 0.3  # share of prompts with text before the query
 
@@ -97,10 +98,8 @@ class Rows:
 
     @cache  # noqa: B019
     def near(self, token: int) -> list[int]:
-        """The NEAR tokens whose rows of the embedding table are the likest."""
-        table = self.decoder.embedding
-        likeness = F.cosine_similarity(table, table[token][None])
-        found: list[int] = likeness.topk(NEAR + 1).indices[1:].tolist()
+        """Those that the codec may take it for."""
+        found: list[int] = nearest(self.decoder.embedding, slice(token, token + 1))[0].tolist()
         return found
 
     def near_miss(self) -> tuple[str, str, str]:
@@ -234,13 +233,13 @@ def exactness(decoder: Decoder, cases: list[tuple[str, str, str]],
 
 def train(
     decoder: Decoder, source: Rows, held_out: dict[str, list[tuple[str, str, str]]], out: Path,
-    steps: int, hardware: Hardware, batch: int = 16, seed: int = 0,
+    steps: int, hardware: Hardware, seed: int = 0,
 ) -> None:  # fmt: skip
     run = Run(out, [Group(lora.parameters(decoder.adapters), 1e-3)], steps, hardware)
     if state := run.resume():
         lora.load(decoder.adapters, state)
     source.rng.seed(seed + run.step)
-    batches = source.batches(batch)
+    batches = source.batches(hardware.part(BATCH))
 
     def loss_of_next() -> Tensor:
         rows = next(batches)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evaluation.report import revision
 from service.model import checkpoint
 from service.model.codec import CodecConfig
 from service.model.decoder import Decoder
@@ -102,9 +102,3 @@ def _last_report(path: Path) -> dict[str, Any]:
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     reports = [row for row in rows if "loss" not in row]
     return reports[-1] if reports else {}
-
-
-def revision() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
-    return done.stdout.strip() or "unknown"

@@ -94,11 +94,11 @@ def disturb(z: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def nearest(table: Tensor) -> Tensor:
-    """The NEAR rows of a table (V, d) that lie nearest to each row by cosine, (V, NEAR)."""
+def nearest(table: Tensor, rows: slice = slice(None)) -> Tensor:
+    """The NEAR rows of a table (V, d) that lie nearest to each of `rows` by cosine, (N, NEAR)."""
     unit = F.normalize(table, dim=-1)
     return torch.cat(
-        [(part @ unit.T).topk(NEAR + 1).indices[:, 1:] for part in torch.split(unit, 2048)]
+        [(part @ unit.T).topk(NEAR + 1).indices[:, 1:] for part in torch.split(unit[rows], 2048)]
     )
 
 

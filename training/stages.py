@@ -107,7 +107,7 @@ def train_adapter(setup: Setup, steps: int) -> None:
     setup.base.model.to(setup.hardware.device)
     rows = adapter.Rows(setup.data, setup.base, setup.tokens, setup.seed)
     adapter.train(setup.base, rows, held_out.asks(setup.data), setup.runs / "adapter", steps,
-                  setup.hardware, setup.hardware.part(16), setup.seed)  # fmt: skip
+                  setup.hardware, setup.seed)  # fmt: skip
 
 
 def train_scope(setup: Setup, steps: int) -> None:

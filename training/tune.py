@@ -13,12 +13,12 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from evaluation.report import revision
 from memory_store.store import Fact
 from memory_store.view import build_view
 from service.model.checkpoint import FILES, Checkpoint, save
 from service.model.larimar import LarimarModel, Reading
 from training import held_out, scope
-from training.assemble import revision
 from training.lessons import held_out_samples
 
 THRESHOLDS = (0.3, 0.4, 0.45, 0.5, 0.53, 0.55, 0.57, 0.59, 0.61, 0.65, 0.7, 0.8)

@@ -29,6 +29,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.main import app
+from evaluation.report import revision
 from memory_store.store import Fact
 from memory_store.view import View, build_view
 from service.engine.batcher import Larimar
@@ -50,7 +51,6 @@ from training import (
     stages,
     tune,
 )
-from training.assemble import revision
 from training.lessons import Batches, held_out_samples
 from training.loop import Hardware
 
