@@ -35,6 +35,7 @@ def train(
     threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.59,
     suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.55,
     start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
+    rate: Annotated[float, typer.Option(help="Share of the learning rates; with --start.")] = 1.0,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train address encoder, codec, adapter and scope gate, then put them together.
@@ -53,6 +54,6 @@ def train(
         raise typer.BadParameter(f"no stage {sorted(unknown)[0]!r}: one of {', '.join(STEPS)}")
     names = {k: v for k, v in (("decoder", decoder), ("encoder", encoder)) if v}
     setup = Setup(data, runs, **names, tokens=tokens, seed=seed, start=start,
-                  hardware=Hardware.best(accumulate))  # fmt: skip
+                  rate=rate, hardware=Hardware.best(accumulate))  # fmt: skip
     chosen = {name: count for name, count in wanted.items() if not stage or name in stage}
     run(setup, chosen, out, (threshold, suppressed))

@@ -25,7 +25,7 @@ from service.model import lora
 from service.model.decoder import Decoder
 from training import adapter, held_out
 from training.adapter import Row, at_answers, hidden_of
-from training.loop import Group, Hardware, Run
+from training.loop import Group, Hardware, Plan, Run
 from training.stages import Setup
 
 RATE = 1e-3
@@ -113,7 +113,7 @@ def measure(setup: Setup, variant: Variant, steps: int, out: Path) -> dict[str, 
         rows = next(batches)
         return adapter.loss_of(decoder, rows, answering(decoder, rows))
 
-    run = Run(out / variant.name, [Group(parameters, RATE)], steps, setup.hardware)
+    run = Run(out / variant.name, [Group(parameters, RATE)], Plan(steps, setup.hardware))
     started = time.monotonic()
     for _ in run:
         run.descend(loss)

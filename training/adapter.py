@@ -25,7 +25,7 @@ from service.model.decoder import Decoder
 from training import synthetic
 from training.codec import nearest
 from training.data import Ask, Relations, join, naming, running_text, sentences, squad, zsre
-from training.loop import Group, Hardware, Run
+from training.loop import Group, Plan, Run
 
 BATCH = 16
 WRONG = 0.05  # share of rows whose memory is another fact's
@@ -233,13 +233,13 @@ def exactness(decoder: Decoder, cases: list[tuple[str, str, str]],
 
 def train(
     decoder: Decoder, source: Rows, held_out: dict[str, list[tuple[str, str, str]]], out: Path,
-    steps: int, hardware: Hardware, seed: int = 0,
+    plan: Plan,
 ) -> None:  # fmt: skip
-    run = Run(out, [Group(lora.parameters(decoder.adapters), 1e-3)], steps, hardware)
+    run = Run(out, [Group(lora.parameters(decoder.adapters), 1e-3)], plan)
     if state := run.resume():
         lora.load(decoder.adapters, state)
-    source.rng.seed(seed + run.step)
-    batches = source.batches(hardware.part(BATCH))
+    source.rng.seed(plan.seed + run.step)
+    batches = source.batches(plan.hardware.part(BATCH))
 
     def loss_of_next() -> Tensor:
         rows = next(batches)

@@ -23,7 +23,7 @@ from service.model.encoder import SentenceEncoder
 from training import synthetic
 from training.codec import Texts
 from training.data import Relations, join, zsre
-from training.loop import Group, Hardware, Run, State
+from training.loop import Group, Plan, Run, State
 
 IDF_TEXTS = 30_000
 BATCH = 64
@@ -108,19 +108,18 @@ def load(address: AddressEncoder, state: State) -> None:
 
 
 def train(
-    encoder: SentenceEncoder, data: Path, texts: Texts, cases: Cases, out: Path, steps: int,
-    hardware: Hardware, seed: int = 0,
-) -> None:  # fmt: skip
-    run = Run(out, [Group(lora.parameters(encoder.adapters), 5e-4)], steps, hardware)
+    encoder: SentenceEncoder, data: Path, texts: Texts, cases: Cases, out: Path, plan: Plan
+) -> None:
+    run = Run(out, [Group(lora.parameters(encoder.adapters), 5e-4)], plan)
     state = run.resume()
     idf = state["idf"] if state else idf_table([texts.text() for _ in range(IDF_TEXTS)])
     address = AddressEncoder(encoder, Sketch(idf))
     if state:
         load(address, state)
-    pairs = Pairs(data, seed + run.step)
+    pairs = Pairs(data, plan.seed + run.step)
     if not run.step:
         run.log(**evaluate(address, cases))
-    size = hardware.part(BATCH)
+    size = plan.hardware.part(BATCH)
     for _ in run:
         loss = run.descend(lambda: loss_of(address, pairs.batch(size)))
         if run.due(10):

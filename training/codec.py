@@ -21,7 +21,7 @@ from service.model.codec import Codec
 from training import synthetic
 from training.data import Relations, join, running_text, sentences, zsre
 from training.episodes import Readouts
-from training.loop import Group, Hardware, Run
+from training.loop import Group, Plan, Run
 
 NEGATIVES = 1000
 NEAR = 8  # rows of the table that a token is told apart from, one of them a step
@@ -171,20 +171,20 @@ def report(codec: Codec, held_out: dict[str, list[list[int]]]) -> dict[str, floa
 
 def train(
     codec: Codec, texts: Texts, readouts: Readouts, held_out: dict[str, list[list[int]]],
-    out: Path, steps: int, hardware: Hardware, seed: int = 0,
+    out: Path, plan: Plan,
 ) -> None:  # fmt: skip
     bound = [codec.bind, codec.unbind]  # orthonormal at the start: large steps would undo that
     others = [p for p in codec.parameters() if all(p is not b for b in bound)]
-    run = Run(out, [Group(others, 1e-3), Group(bound, 3e-4)], steps, hardware, decay=0.01)
+    run = Run(out, [Group(others, 1e-3), Group(bound, 3e-4)], plan, decay=0.01)
     if state := run.resume():
         codec.load_state_dict(dict(state))
-    generator = torch.Generator().manual_seed(seed + run.step)
+    generator = torch.Generator().manual_seed(plan.seed + run.step)
     loss_of = Loss(codec, generator)
-    texts.rng.seed(seed + run.step)
-    size = hardware.part(BATCH)
+    texts.rng.seed(plan.seed + run.step)
+    size = plan.hardware.part(BATCH)
     batches = texts.batches(size)
     for step in run:
-        read = step > 0.9 * steps and step % 2 == 0
+        read = step > 0.9 * plan.steps and step % 2 == 0
         loss = run.descend(lambda: loss_of.episode(readouts, size) if read  # noqa: B023
                            else loss_of.texts(next(batches)))  # fmt: skip
         if run.due(20):

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """How a stage trains. `rate`: the share of its learning rates that it takes, smaller to go on
+    from a finished checkpoint."""
+
+    steps: int
+    hardware: Hardware = field(default_factory=Hardware)
+    seed: int = 0
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Parameters with their peak learning rate."""
 
@@ -55,12 +66,10 @@ class Group:
 
 
 class Run:
-    """One stage's optimisation of `groups` to `steps`, kept in `out`/NAME.pt and log.jsonl."""
+    """One stage's optimisation of `groups`, kept in `out`/NAME.pt and log.jsonl."""
 
-    def __init__(
-        self, out: Path, groups: list[Group], steps: int, hardware: Hardware, decay: float = 0.0
-    ) -> None:
-        self.out, self.groups, self.steps, self.hardware = out, groups, steps, hardware
+    def __init__(self, out: Path, groups: list[Group], plan: Plan, decay: float = 0.0) -> None:
+        self.out, self.groups, self.plan = out, groups, plan
         self.step, self.started, self.loss = 0, time.time(), 0.0
         self.file = out / f"{out.name}.pt"
         out.mkdir(parents=True, exist_ok=True)
@@ -89,16 +98,18 @@ class Run:
         self.file.with_suffix(".tmp").rename(self.file)
 
     def rate(self, peak: float) -> float:
-        """Learning rate of the current step: linear warm-up, cosine to 2 % of the peak."""
-        warm = min(1.0, self.step / max(1, min(100, self.steps // 6)))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.steps)))
-        return peak * warm * (0.02 + 0.98 * cosine)
+        """Learning rate of the current step: linear warm-up, cosine to 2 % of the plan's share of
+        `peak`."""
+        steps = self.plan.steps
+        warm = min(1.0, self.step / max(1, min(100, steps // 6)))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / steps)))
+        return self.plan.rate * peak * warm * (0.02 + 0.98 * cosine)
 
     def __iter__(self) -> Iterator[int]:
         """The steps that are left, counted from 1, under a progress bar."""
         with Progress(transient=True) as bar:
-            task = bar.add_task(self.out.name, total=self.steps, completed=self.step)
-            while self.step < self.steps:
+            task = bar.add_task(self.out.name, total=self.plan.steps, completed=self.step)
+            while self.step < self.plan.steps:
                 self.step += 1
                 yield self.step
                 bar.update(
@@ -108,7 +119,7 @@ class Run:
     def descend(self, loss_of: Callable[[], Tensor]) -> float:
         """One optimiser step over `accumulate` calls of `loss_of`, a part of the batch each; its
         mean loss."""
-        hardware, total = self.hardware, 0.0
+        hardware, total = self.plan.hardware, 0.0
         for group, wanted in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self.rate(wanted.peak)
         self.optimizer.zero_grad()
@@ -123,7 +134,7 @@ class Run:
         return total
 
     def due(self, every: int) -> bool:
-        return self.step % every == 0 or self.step == self.steps
+        return self.step % every == 0 or self.step == self.plan.steps
 
     def log(self, **row: Any) -> None:
         """One line of log.jsonl; floats are rounded."""

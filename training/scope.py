@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from service.model import lora
 from service.model.scope import WEIGHED, ScopeGate, weighed
 from training.lessons import Batches, Episodes, Sample
-from training.loop import Group, Hardware, Run, State
+from training.loop import Group, Plan, Run, State
 
 BATCH = 64  # samples of a step; on a GPU LARGER times as many
 TOGETHER = 32  # of like length, in one call of the encoder
@@ -114,16 +114,17 @@ def _larger(device: str) -> int:
 
 def train(
     gate: ScopeGate, episodes: Callable[[int], Episodes], held_out: list[Sample], out: Path,
-    steps: int, hardware: Hardware, seed: int = 0,
+    plan: Plan,
 ) -> None:  # fmt: skip
     """`episodes` makes them from a seed, in this process or in the hardware's workers."""
+    hardware = plan.hardware
     groups = [Group(lora.parameters(gate.encoder.adapters), 5e-4),
               Group(list(gate.head.parameters()), 4e-3)]  # fmt: skip
-    run = Run(out, groups, steps, hardware, decay=0.01)
+    run = Run(out, groups, plan, decay=0.01)
     if saved := run.resume():
         load(gate, saved)
     size = hardware.part(BATCH * _larger(hardware.device))
-    batches = Batches(episodes, size, seed + run.step)
+    batches = Batches(episodes, size, plan.seed + run.step)
     start = "spawn" if hardware.workers else None
     stream = iter(
         DataLoader(batches, None, num_workers=hardware.workers, multiprocessing_context=start)

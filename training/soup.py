@@ -43,7 +43,7 @@ def cook(setup: Setup, files: Sequence[Path]) -> None:
         print(scale, {k: round(v, 4) for k, v in scores[scale].items()}, flush=True)
     best = max(SCALES, key=lambda scale: sum(scores[scale].values()))
     parameters = lora.parameters(setup.base.adapters)
-    run = Run(setup.runs / "adapter", [Group(parameters, 0.0)], 0, setup.hardware)
+    run = Run(setup.runs / "adapter", [Group(parameters, 0.0)], setup.plan(0))
     run.step = max(one["step"] for one in saved)
     run.save(mean(states, best))
     run.log(mean_of=[one["step"] for one in saved], scale=best, **scores[best])

@@ -28,7 +28,7 @@ from training.assemble import assemble, begin
 from training.data import Relations
 from training.episodes import Readouts
 from training.lessons import Episodes, Sample, held_out_samples
-from training.loop import Hardware
+from training.loop import Hardware, Plan
 
 # As many as the shipped parts took, the adapter before its means (recipe.md).
 STEPS = {"address": 200, "codec": 920, "adapter": 310, "scope": 4000}
@@ -38,7 +38,8 @@ STEPS = {"address": 200, "codec": 920, "adapter": 310, "scope": 4000}
 class Setup:
     """What a checkpoint is made of and where.
 
-    `tokens`: T of the codec, the longest fact; `start`: the checkpoint that training goes on from.
+    `tokens`: T of the codec, the longest fact; `start`: the checkpoint that training goes on from,
+    `rate`: at which share of the stages' learning rates.
     """
 
     data: Path
@@ -48,7 +49,11 @@ class Setup:
     tokens: int = 32
     seed: int = 0
     start: Path | None = None
+    rate: float = 1.0
     hardware: Hardware = field(default_factory=Hardware)
+
+    def plan(self, steps: int) -> Plan:
+        return Plan(steps, self.hardware, self.seed, self.rate)
 
     @cached_property
     def base(self) -> Decoder:
@@ -90,8 +95,8 @@ class Setup:
 
 def train_address(setup: Setup, steps: int) -> None:
     encoder, cases = setup.sentence_encoder(), held_out.paraphrases(setup.data)
-    address.train(encoder, setup.data, setup.texts(), cases, setup.runs / "address", steps,
-                  setup.hardware, setup.seed)  # fmt: skip
+    address.train(encoder, setup.data, setup.texts(), cases, setup.runs / "address",
+                  setup.plan(steps))  # fmt: skip
 
 
 def train_codec(setup: Setup, steps: int) -> None:
@@ -99,22 +104,22 @@ def train_codec(setup: Setup, steps: int) -> None:
         Relations(setup.data), setup.addresses(), setup.tokenizer, setup.tokens - 1, setup.seed
     )
     texts = held_out.texts(setup.data, setup.tokenizer, setup.tokens)
-    codec.train(setup.codec(), setup.texts(), readouts, texts, setup.runs / "codec", steps,
-                setup.hardware, setup.seed)  # fmt: skip
+    codec.train(setup.codec(), setup.texts(), readouts, texts, setup.runs / "codec",
+                setup.plan(steps))  # fmt: skip
 
 
 def train_adapter(setup: Setup, steps: int) -> None:
     setup.base.model.to(setup.hardware.device)
     rows = adapter.Rows(setup.data, setup.base, setup.tokens, setup.seed)
-    adapter.train(setup.base, rows, held_out.asks(setup.data), setup.runs / "adapter", steps,
-                  setup.hardware, setup.seed)  # fmt: skip
+    adapter.train(setup.base, rows, held_out.asks(setup.data), setup.runs / "adapter",
+                  setup.plan(steps))  # fmt: skip
 
 
 def train_scope(setup: Setup, steps: int) -> None:
     gate = ScopeGate(setup.sentence_encoder())
     gate.to(setup.hardware.device)
     make = partial(episodes, replace(setup))  # workers get no decoder
-    scope.train(gate, make, checks(setup), setup.runs / "scope", steps, setup.hardware, setup.seed)
+    scope.train(gate, make, checks(setup), setup.runs / "scope", setup.plan(steps))
 
 
 def episodes(setup: Setup, seed: int) -> Episodes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from training.loop import Group, Hardware, Run
+from training.loop import Group, Hardware, Plan, Run
 
 
 def _gradient(out: Path, accumulate: int) -> tuple[Tensor, float]:
@@ -18,7 +18,7 @@ def _gradient(out: Path, accumulate: int) -> tuple[Tensor, float]:
     torch.manual_seed(0)
     rows, weight = torch.randn(8, 3), nn.Parameter(torch.ones(3))
     parts = iter(torch.split(rows, hardware.part(len(rows))))
-    run = Run(out, [Group([weight], 0.1)], 1, hardware)
+    run = Run(out, [Group([weight], 0.1)], Plan(1, hardware))
     loss = [run.descend(lambda: (next(parts) @ weight).square().mean()) for _ in run]
     assert next(parts, None) is None
     assert weight.grad is not None

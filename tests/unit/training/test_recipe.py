@@ -157,6 +157,15 @@ def test_another_training_goes_on_from_a_checkpoint(trained: Path) -> None:
         assert_close(after.tensors(file), before.tensors(file), rtol=0, atol=0)
 
 
+def test_a_rate_of_zero_leaves_what_training_begins_from(trained: Path) -> None:
+    train(trained, "same", "still", "--start", str(trained / "out"), "--rate", "0")
+    before, after = (Checkpoint(trained / name) for name in ("out", "same"))
+    for file in FILES:
+        kept = {k: v for k, v in after.tensors(file).items() if k != "calibration"}
+        expected = {k: v for k, v in before.tensors(file).items() if k != "calibration"}
+        assert_close(kept, expected, rtol=0, atol=0)
+
+
 def test_a_soup_of_adapters_takes_the_place_of_the_stages_result(trained: Path) -> None:
     runs = trained / "soup"
     shutil.copytree(trained / "runs", runs)
