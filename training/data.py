@@ -18,6 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from service.model.address import words
 from training.relations import QUESTIONS, same_answer
 
 COMMON = frozenset("which what where when whose does from their that with this name".split())
@@ -113,9 +114,9 @@ def _objects(edits: Sequence[Edit]) -> Iterator[tuple[Edit, str]]:
             break
         shared.append(word)
     n = len(shared)
-    for edit, words in zip(edits, after, strict=True):
-        if shared and words[:n] == shared and len(words) > n:
-            yield edit, " ".join(words[n:])
+    for edit, those in zip(edits, after, strict=True):
+        if shared and those[:n] == shared and len(those) > n:
+            yield edit, " ".join(those[n:])
 
 
 def stems(text: str) -> set[str]:
@@ -230,6 +231,24 @@ class Relations:
     @cached_property
     def names(self) -> list[str]:
         return sorted(name for name, subjects in self.subjects.items() if subjects)
+
+    @cached_property
+    def _sharing(self) -> dict[tuple[str, str], list[str]]:
+        """(relation, word) → its subjects that have the word in their names."""
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for relation in self.names:
+            for subject in dict.fromkeys(self.subjects[relation]):
+                for word in set(words(subject)):
+                    found[relation, word].append(subject)
+        return found
+
+    def namesake(self, relation: str, subject: str, rng: random.Random) -> str | None:
+        """Another subject of the relation that shares a word of its name ("Windows 95" for
+        "Windows 7"); None if there is none."""
+        shared = [self._sharing[relation, word] for word in sorted(set(words(subject)))]
+        if others := [o for o in ([n for n in found if n != subject] for found in shared) if o]:
+            return rng.choice(rng.choice(others))
+        return None
 
     @cached_property
     def all_objects(self) -> list[str]:

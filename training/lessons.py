@@ -182,7 +182,9 @@ class Episodes:
     def _relational(self, facts: list[Row], queries: list[Query]) -> None:
         r, rel = self.rng, self.relations
         relation = r.choice(rel.names)
-        subject, neighbour = r.choice(rel.subjects[relation]), r.choice(rel.subjects[relation])
+        subject = r.choice(rel.subjects[relation])
+        neighbour = rel.namesake(relation, subject, r) if r.random() < 0.5 else None
+        neighbour = neighbour or r.choice(rel.subjects[relation])
         about, prompt = f"{relation} {subject}", rel.template(relation, r)
         target = self._target(rel.target(relation, r))
         if rel.statements.get(relation) and r.random() < 0.15:

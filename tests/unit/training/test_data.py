@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +25,15 @@ def test_the_object_of_an_edit_is_what_its_relation_does_not_say(tmp_path: Path)
         Ask("Ada Ash lives in", "Rome", "Where does Ada Ash live?"),
         Ask("Cy Cole lives in", "New York", "Where does Cy Cole live?"),
     ]
+
+
+def test_a_namesake_is_another_subject_of_the_relation_with_a_word_of_the_name(
+    tmp_path: Path,
+) -> None:
+    relations, rng = Relations(folder.write(tmp_path)), random.Random(0)
+    relations.subjects["P19"] += ["Windows 7", "Windows 95", "Linux"]
+    assert relations.namesake("P19", "Windows 7", rng) == "Windows 95"
+    assert relations.namesake("P19", "Linux", rng) is None
 
 
 def test_a_name_is_found_as_whole_words(tmp_path: Path) -> None:
