@@ -35,7 +35,7 @@ def train(
     threshold: Annotated[float, typer.Option(help="Of the scope gate.")] = 0.59,
     suppressed: Annotated[float, typer.Option(help="Of the gate, for suppressed facts.")] = 0.55,
     start: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
-    rate: Annotated[float, typer.Option(help="Share of the learning rates; with --start.")] = 1.0,
+    rate: Annotated[float, typer.Option(min=0, help="Share of the learning rates.")] = 1.0,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train address encoder, codec, adapter and scope gate, then put them together.

@@ -94,9 +94,13 @@ class Codec(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """ids (B, T'), of which `lengths` (B,) count, the end token included → z (B, C)."""
-        t = ids.shape[1]
-        valid = torch.arange(t, device=ids.device) < lengths[:, None]  # (B, T')
-        x = self.project_in(self.embedding[ids]) + self.position_in[:t]
+        return self._bound(self.embedding[ids], lengths)
+
+    def _bound(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Embedded tokens (B, T', d) → z (B, C)."""
+        t = x.shape[1]
+        valid = torch.arange(t, device=x.device) < lengths[:, None]  # (B, T')
+        x = self.project_in(x) + self.position_in[:t]
         for block in self.encoder:
             x = block(x, valid[:, None, None, :])
         h = self.norm(x) * valid[:, :, None]
@@ -125,13 +129,26 @@ class Codec(nn.Module):
             if cosine < CERTAIN:
                 near = states[i, : len(rows[i]) + BLOCK]  # a text may also be a little longer
                 likeness = partial(self._likeness, z=z[i])
-                rows[i] = refine(near @ self.embedding.T, self.end, likeness)
+                gains = partial(self._gains, z=z[i])
+                rows[i] = refine(near @ self.embedding.T, self.end, likeness, gains)
         return rows
 
     def _likeness(self, rows: Sequence[Sequence[int]], z: Tensor) -> list[float]:
         """Cosines of the latents of texts (token rows) with latents (B, C) or one (C,)."""
         own = self.encode(*self.pad(rows))
         return cast(list[float], F.cosine_similarity(own, z, dim=-1).tolist())
+
+    def _gains(self, row: Sequence[int], z: Tensor) -> Tensor:
+        """By how much every token, put in every place of a text, would bring the text's latent
+        nearer to z (C,), to first order (HotFlip, Ebrahimi et al. 2018, arXiv 1712.06751). (T', V)
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            ids, lengths = self.pad([row])
+            x = self.embedding[ids].clone().requires_grad_()
+            near = F.cosine_similarity(self._bound(x, lengths), z.clone(), dim=-1)
+            [slope] = torch.autograd.grad(near.sum(), x)
+        found = slope[0] @ self.embedding.T
+        return found - found.gather(1, ids[0, :, None])
 
     def greedy(self, z: Tensor) -> list[list[int]]:
         """`decode` without the refinement: every position by itself."""

@@ -3,7 +3,8 @@
 A codec's decoder half takes every position by itself and errs at some. Its encoder half tells:
 under Gaussian noise the likeliest text is the one whose latent has the largest cosine with what was
 read. So a text that does not encode to its latent is changed token by token, as long as that brings
-it nearer (coordinate ascent); candidates are tokens that the decoder half nearly took.
+it nearer (coordinate ascent). Tried are tokens that the decoder half nearly took, tokens that
+promise the most by the encoder half's gradient, and an end in every place.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import torch
 from torch import Tensor
 
 CERTAIN = 0.9999  # cosine from which a text is what the latent was made of
-ALTERNATIVES = 8  # tokens that a position may be
-MARGIN = 12.0  # by which an alternative's logit may lie behind the best
-CANDIDATES = 96  # texts compared in a round
-ROUNDS = 5
+ALTERNATIVES = 24  # tokens that a position may be
+MARGIN = 20.0  # by which an alternative's logit may lie behind the best
+LIKELY = 128  # changes tried in a round because the decoder half nearly made them,
+PROMISING = 48  # and because the gradient promises most of them
+ROUNDS = 10
 
 Likeness = Callable[[Sequence[Sequence[int]]], list[float]]  # cosines of texts with the latent
+Gains = Callable[[Sequence[int]], Tensor]  # text of n tokens → its gain by any token, (n + 1, V)
 
 
-def refine(logits: Tensor, end: int, likeness: Likeness) -> list[int]:
+def refine(logits: Tensor, end: int, likeness: Likeness, gains: Gains) -> list[int]:
     """Logits (T, V) of one latent's positions → token ids before the end token."""
     top = logits.topk(ALTERNATIVES)
     behind = top.values[:, :1] - top.values  # (T, ALTERNATIVES)
@@ -36,12 +39,22 @@ def refine(logits: Tensor, end: int, likeness: Likeness) -> list[int]:
     def changed(row: list[int], tokens: dict[int, int]) -> list[int]:
         return [tokens.get(t, token) for t, token in enumerate(row)]
 
+    def changes(row: list[int]) -> list[tuple[int, int]]:
+        last = len(text(row))  # the end token's position may change too
+        gained = gains(text(row))
+        most = gained.flatten().topk(PROMISING).indices.tolist()
+        found = [(t, token) for t, token in near if t <= last][:LIKELY]
+        found += [divmod(i, gained.shape[1]) for i in most]
+        found += [(t, end) for t in range(last)]
+        return [(t, k) for t, k in dict.fromkeys(found) if t < len(row) and k != row[t]]
+
     row = [alternatives[0] for alternatives in ids]
     [best] = likeness([text(row)])
     for _ in range(ROUNDS):
-        last = len(text(row))  # the end token's position may change too
-        steps = [(t, token) for t, token in near if t <= last and token != row[t]][:CANDIDATES]
-        found = likeness([text(changed(row, {t: token})) for t, token in steps]) if steps else []
+        if best >= CERTAIN:
+            break
+        steps = changes(row)
+        found = likeness([text(changed(row, {t: token})) for t, token in steps])
         better = sorted(pair for pair in zip(found, steps, strict=True) if pair[0] > best)
         if not better:
             break

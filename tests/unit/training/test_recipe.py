@@ -287,9 +287,10 @@ def test_a_gate_is_calibrated_anew(trained: Path, tmp_path: Path) -> None:
     assert report["n"] == sum(s.case % 2 for s in samples)
 
 
-@pytest.mark.parametrize("pair", ["codec", "codec=0", "codec=x", "paint=3"])
-def test_wrong_steps_are_refused(pair: str, tmp_path: Path) -> None:
-    command = ["train", "--data", str(tmp_path), "--out", str(tmp_path), "--steps", pair]
+@pytest.mark.parametrize("option", ["--steps=codec", "--steps=codec=0", "--steps=codec=x",
+                                    "--steps=paint=3", "--rate=-1", "--accumulate=0"])  # fmt: skip
+def test_wrong_options_are_refused(option: str, tmp_path: Path) -> None:
+    command = ["train", "--data", str(tmp_path), "--out", str(tmp_path), option]
     assert CliRunner().invoke(app, command).exit_code == 2
 
 
