@@ -64,6 +64,20 @@ BARE = (  # names a subject and asks nothing of it; evaluation has others
     "A joke about {}:", "Dear {},", "Thank you, {}!", "{}? Never mind.", "Not {} again!",
     "Make a list of books about {}.", "Nobody here has met {},", "A picture of {} hung",
     "She kept talking about {} until", "What would you ask {}?", "Compare {} with another one.",
+    "Put {} on the list.", "Leave {} out of this.", "Enough of {} for today.", "Let me skip {}.",
+    "Set {} apart from the others.", "We can return to {} later.", "Never mind {},", "No more {}!",
+    "Concerning {}, the committee", "On the subject of {}:", "With regard to {}, she", "Re: {}",
+    "Thanks to {}, we", "Apart from {}, everyone", "Because of {} they", "Unlike {}, the others",
+    "Next to {} stood", "Just like {}, he", "Even {} could not", "Whenever {} is near,",
+    "{} was named twice and", "{} appeared in the news and", "{} made us think of", "{} again and",
+    "{} was on everybody's mind when", "{} is a word that", "{} and others were", "{}, of course,",
+    "My colleague writes about {}.", "Her brother collects everything on {} and", "Ask {} to come.",
+    "Our teacher often mentioned {},", "The children had a game about {},", "A film on {} opened",
+    "They argued about {} for hours.", "Last week someone mentioned {} to me.", "Hello {},",
+    "Compose a haiku on {}.", "Sing me a song about {}.", "Invent a riddle about {}.",
+    "Rhyme something with {}.", "Say {} backwards.", "Spell out {}.", "Is it pronounced {}?",
+    "Does the name {} ring a bell?", "Have you met {}?", "Are you sure that you mean {}?",
+    "When you think of {}, what do you feel?", "What do people say of {}?", "Why {}?", "Which {}?",
 )  # fmt: skip
 # What may be asked of anything and is none of the relations; evaluation asks others.
 ATTRIBUTES = (
