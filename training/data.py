@@ -114,9 +114,9 @@ def _objects(edits: Sequence[Edit]) -> Iterator[tuple[Edit, str]]:
             break
         shared.append(word)
     n = len(shared)
-    for edit, those in zip(edits, after, strict=True):
-        if shared and those[:n] == shared and len(those) > n:
-            yield edit, " ".join(those[n:])
+    for edit, rest in zip(edits, after, strict=True):
+        if shared and rest[:n] == shared and len(rest) > n:
+            yield edit, " ".join(rest[n:])
 
 
 def stems(text: str) -> set[str]:
@@ -245,10 +245,10 @@ class Relations:
     def namesake(self, relation: str, subject: str, rng: random.Random) -> str | None:
         """Another subject of the relation that shares a word of its name ("Windows 95" for
         "Windows 7"); None if there is none."""
-        shared = [self._sharing[relation, word] for word in sorted(set(words(subject)))]
-        if others := [o for o in ([n for n in found if n != subject] for found in shared) if o]:
-            return rng.choice(rng.choice(others))
-        return None
+        ours = words(subject)
+        shared = [self._sharing[relation, word] for word in sorted(set(ours))]
+        others = [[name for name in found if words(name) != ours] for found in shared]
+        return rng.choice(rng.choice(some)) if (some := [o for o in others if o]) else None
 
     @cached_property
     def all_objects(self) -> list[str]:

@@ -13,10 +13,25 @@ from evaluation.metrics import match
 from evaluation.result import Result
 
 TOKENS = 24  # of the longest target that fits into a fact
-BARE = (  # prompts that name a subject and ask nothing of it; none is one of training's
-    "What comes to mind when you hear {}?", "Yesterday we talked about {} and",
-    "Write a poem about {}.", "{} was mentioned again and", "Have you ever heard of {}?",
-    "My neighbour reads everything about {},", "Let us leave {} aside.", "Regarding {},",
+BARE = (  # name a subject and ask nothing of it; written without a look at training's
+    "Write a short limerick that mentions {} somewhere in the second line.",
+    "I was thinking about {} on the bus this morning and",
+    "lol my brother will not shut up about {}",
+    "Do you think {} is overrated?",
+    'Fix the grammar: "me and him was talking of {} yesterday"',
+    "Compose a haiku inspired by {}.",
+    "After everything that had been said about {},",
+    "Anyway, {} came up at dinner again and it got awkward. "
+    "How do I change the subject politely next time?",
+    "Make this sound more formal: hey, just wanted to chat about {} when you get a sec",
+    "Honestly, {} just makes me smile.",
+    "Give me a funny opening line for a speech in which I bring up {}.",
+    '"Not {} again," she sighed, putting down her cup, because',
+    "Can we talk about {} for a bit? I'm bored.",
+    "Pretend you're a grumpy pirate who has just heard of {} for the first time.",
+    "Shorten this tweet: I really can't believe that I spent my whole entire weekend reading about "
+    "{} instead of sleeping",
+    "There are people who love {}, people who don't, and",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ A codec's decoder half takes every position by itself and errs at some. Its enco
 under Gaussian noise the likeliest text is the one whose latent has the largest cosine with what was
 read. So a text that does not encode to its latent is changed token by token, as long as that brings
 it nearer (coordinate ascent). Tried are tokens that the decoder half nearly took, tokens that
-promise the most by the encoder half's gradient, and an end in every place.
+promise the most by the encoder half's gradient, and an end in every earlier place.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 CERTAIN = 0.9999  # cosine from which a text is what the latent was made of
 ALTERNATIVES = 24  # tokens that a position may be
 MARGIN = 20.0  # by which an alternative's logit may lie behind the best
-LIKELY = 128  # changes tried in a round because the decoder half nearly made them,
-PROMISING = 48  # and because the gradient promises most of them
+LIKELY = 128  # changes tried in a round because the decoder half nearly made them
+PROMISING = 48  # ... because the gradient promises most of them
 ROUNDS = 10
 
 Likeness = Callable[[Sequence[Sequence[int]]], list[float]]  # cosines of texts with the latent
-Gains = Callable[[Sequence[int]], Tensor]  # text of n tokens → its gain by any token, (n + 1, V)
+Gains = Callable[[Sequence[int]], Tensor]  # text and its end → the gain by any token, (T', V)
 
 
 def refine(logits: Tensor, end: int, likeness: Likeness, gains: Gains) -> list[int]:
@@ -39,12 +39,12 @@ def refine(logits: Tensor, end: int, likeness: Likeness, gains: Gains) -> list[i
     def changed(row: list[int], tokens: dict[int, int]) -> list[int]:
         return [tokens.get(t, token) for t, token in enumerate(row)]
 
-    def changes(row: list[int]) -> list[tuple[int, int]]:
+    def candidates(row: list[int]) -> list[tuple[int, int]]:
         last = len(text(row))  # the end token's position may change too
-        gained = gains(text(row))
-        most = gained.flatten().topk(PROMISING).indices.tolist()
-        found = [(t, token) for t, token in near if t <= last][:LIKELY]
-        found += [divmod(i, gained.shape[1]) for i in most]
+        gained = gains(row[:last])
+        promising = gained.flatten().topk(PROMISING).indices.tolist()
+        found = [(t, k) for t, k in near if t <= last and k != row[t]][:LIKELY]
+        found += [divmod(i, gained.shape[1]) for i in promising]
         found += [(t, end) for t in range(last)]
         return [(t, k) for t, k in dict.fromkeys(found) if t < len(row) and k != row[t]]
 
@@ -53,7 +53,7 @@ def refine(logits: Tensor, end: int, likeness: Likeness, gains: Gains) -> list[i
     for _ in range(ROUNDS):
         if best >= CERTAIN:
             break
-        steps = changes(row)
+        steps = candidates(row)
         found = likeness([text(changed(row, {t: token})) for t, token in steps])
         better = sorted(pair for pair in zip(found, steps, strict=True) if pair[0] > best)
         if not better:
