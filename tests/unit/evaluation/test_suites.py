@@ -18,7 +18,7 @@ from memory_store.embedded import EmbeddedValkey
 from service.engine.fake import FakeEngine
 from tests.api.running import ADMIN_KEY, listening, settings
 from tests.unit.evaluation.folder import write
-from training import lessons
+from training import wordings
 
 # what the fake engine must get right: it answers a stored cue with its target, and `unknown` to
 # what is suppressed; it is the base model elsewhere
@@ -95,7 +95,7 @@ def test_aliases_are_told_apart_by_their_words(alias: str, kind: str) -> None:
 
 
 def test_the_bare_prompts_are_none_of_trainings() -> None:
-    assert not set(BARE) & {*lessons.BARE, *lessons.ATTRIBUTES, *lessons.YEARS}
+    assert not set(BARE) & {*wordings.BARE, *wordings.ATTRIBUTES, *wordings.YEARS}
 
 
 def test_others_take_the_place_of_facts_that_are_refused(url: str) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 from evaluation.suites import application, around
 from service.model.address import AddressEncoder
 from tests.unit.training import folder
-from training import held_out, lessons, synthetic
+from training import held_out, synthetic, wordings
 from training.data import Ask, Edit, HeldOut, Relations, stems
 from training.lessons import Episodes
 
@@ -73,7 +73,7 @@ def test_a_foreign_kind_shares_no_word_with_the_relation(tmp_path: Path) -> None
 
 def test_what_only_names_a_subject_is_worded_anew_in_training_calibration_and_suite() -> None:
     forms = [
-        {form.casefold() for form in forms} for forms in (lessons.BARE, held_out.BARE, around.BARE)
+        {form.casefold() for form in forms} for forms in (wordings.BARE, held_out.BARE, around.BARE)
     ]
     assert len(set.union(*forms)) == sum(map(len, forms))
 
